@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['APOGEE_WAVE', 'CHIPS', 'APOGEE_PIXMASK', 'BAD_PIXELS', 'Spectra', 'concat', 'save_spectra', 'is_store',
            'open_spectra', 'read_apstar', 'rebin', 'read_apvisit', 'read_spectrum', 'read_spectra', 'sample_paths',
-           'sample_spectra', 'plot_spectra']
+           'sample_spectra', 'plot_spectra', 'check_table_path', 'write_table']
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import os,shutil,tempfile,warnings,zlib
@@ -166,12 +166,13 @@ def _meta(header, path, snr):
 def _spectra(path, flux, err, mask, headers):
     "`Spectra` on the APOGEE grid from flux and error; a spectrum without a usable pixel is an error"
     flux,err,mask = (np.atleast_2d(o) for o in (flux,err,mask))
-    good = np.isfinite(flux) & np.isfinite(err) & (err>0)
+    level = [np.median(np.abs(f[np.isfinite(f) & (f!=0)])) if (np.isfinite(f) & (f!=0)).any() else 0 for f in flux]
+    good = np.isfinite(flux) & np.isfinite(err) & (err>0) & (err<1000*np.array(level)[:,None]) # the survey gives a dead pixel an error of 1e7 or more
     ivar = np.where(good, 1/np.where(good, err, 1)**2, 0).astype(np.float32)
     flux = flux.astype(np.float32)
     ivar[~np.isfinite(flux) | ~np.isfinite(ivar)] = 0
     usable = (ivar>0) & (mask & int(BAD_PIXELS)==0)
-    for what,n in (('is NaN', np.isnan(flux).sum(1)), ('is 0', (flux==0).sum(1)), ('has no usable error or is flagged bad', (~usable).sum(1))):
+    for what,n in (('is NaN', np.isnan(flux).sum(1)), ('is 0', (flux==0).sum(1)), ('is without a usable error or flagged bad', (~usable).sum(1))):
         if (n==flux.shape[1]).any(): raise ValueError(f'{path}: the flux {what} in all {flux.shape[1]} pixels' + (f' of {(n==flux.shape[1]).sum()} of its {len(n)} spectra' if len(n)>1 else ''))
     if not (usable & (flux!=0)).any(1).all(): raise ValueError(f'{path}: no pixel has both a flux and a usable error')
     s = Spectra(APOGEE_WAVE, flux, ivar, mask)
@@ -320,3 +321,29 @@ def plot_spectra(
     return axs
 
 Spectra.plot = plot_spectra
+
+# %% ../nbs/00_data.ipynb #79761487
+def check_table_path(
+    path # File name
+) -> Path: # The same, as a `Path`
+    "Can a table be written under this name?"
+    path = Path(path)
+    if path.suffix not in ('.csv','.parquet','.ecsv'): raise ValueError(f'{path}: name a file that ends in .csv, .parquet or .ecsv')
+    if path.is_dir(): raise ValueError(f'{path}: is a folder, not a file to write a table to')
+    return path
+
+def write_table(
+    table:pd.DataFrame, # What to write
+    path # File to write, `.csv`, `.parquet` or `.ecsv`
+) -> Path: # `path`
+    "Write a table: all of it, or nothing"
+    path = check_table_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f'.{path.stem}.part{path.suffix}')
+    try:
+        if path.suffix=='.csv': table.to_csv(tmp, index=False)
+        elif path.suffix=='.parquet': table.to_parquet(tmp, index=False)
+        else: Table.from_pandas(table).write(tmp, format='ascii.ecsv', overwrite=True)
+        os.replace(tmp, path)
+    finally: tmp.unlink(missing_ok=True)
+    return path
