@@ -1,0 +1,65 @@
+"The repository is in step with itself"
+import ast, configparser, io, json, pickle, re, shutil, subprocess, sys
+
+import numpy as np
+import pytest
+
+def git_files(root): return subprocess.run(['git','ls-files','-co','--exclude-standard'], cwd=root, capture_output=True, text=True, check=True).stdout.split('\n')[:-1]
+
+def test_export_and_clean_leave_no_diff(root, tmp_path):
+    if not (root/'.git').exists(): pytest.skip('not a git checkout')
+    copy = tmp_path/'copy'
+    names = [f for f in git_files(root) if f.startswith(('nbs/','stellar_gen/')) and (root/f).is_file() and (f.endswith(('.ipynb','.py')))] + ['settings.ini']
+    for f in names:
+        (copy/f).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root/f, copy/f)
+    for tool in ('export','clean'):
+        subprocess.run([sys.executable, '-c', f'from nbdev.export import nb_export; from nbdev import *; from nbdev.clean import nbdev_clean; nbdev_{tool}()'], cwd=copy, check=True)
+    changed = [f for f in names if (copy/f).read_bytes()!=(root/f).read_bytes()]
+    new = [str(p.relative_to(copy)) for d in ('nbs','stellar_gen') for p in (copy/d).rglob('*') if p.is_file() and '__pycache__' not in p.parts and str(p.relative_to(copy)) not in names]
+    assert changed==[] and new==[], 'run nbdev_export and nbdev_clean, and commit what they change'
+
+def test_readme_is_in_sync(root):
+    subprocess.run([sys.executable, 'tools/readme.py', '--check'], cwd=root, check=True)
+
+def test_notebooks_are_executed(root):
+    "Stored outputs are whole: a cell that ends in a value has one, and none holds an error or a path of this machine"
+    for p in (root/'nbs').glob('[!_.]*.ipynb'):
+        cells = [c for c in json.loads(p.read_text())['cells'] if c['cell_type']=='code']
+        text = json.dumps([c['outputs'] for c in cells])
+        assert any(c['outputs'] for c in cells), f'{p.name} has no stored output: run make notebooks'
+        assert '"error"' not in text and str(root) not in text and '/tmp/' not in text and 'Warning' not in text, p.name
+
+def test_modules_import_only_those_above(root):
+    order = ['data','archive','simulate','crossmatch','preprocess','vae','train','anomaly','report','classify','generate','cli']
+    for i,m in enumerate(order):
+        path = root/'stellar_gen'/f'{m}.py'
+        if not path.exists(): continue
+        used = {n.module.split('.')[1] for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('stellar_gen.')}
+        assert used <= set(order[:i]), f'{m} imports {used-set(order[:i])}'
+
+def test_nothing_imports_vision(root):
+    code = 'import sys, stellar_gen.cli, stellar_gen.report; print([m for m in sys.modules if m.split(".")[0]=="torchvision" or m.startswith("fastai.vision")])'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
+
+def test_help_does_not_load_torch():
+    code = 'import sys, stellar_gen.cli; print("torch" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='False'
+
+def test_versions_agree(root):
+    from stellar_gen import __version__
+    ini = configparser.ConfigParser(delimiters=['='])
+    ini.read(root/'settings.ini')
+    assert ini['DEFAULT']['version']==__version__
+    assert re.search(rf'^## {re.escape(__version__)}\b', (root/'CHANGELOG.md').read_text(), re.M)
+
+def test_one_quarto_config(root): assert (root/'nbs'/'_quarto.yml').resolve()==(root/'_quarto.yml').resolve()
+
+def test_grid_pickles_cannot_run_code():
+    from build_grid import ArrayUnpickler
+    a = np.arange(6.).reshape(2,3)
+    old = pickle.dumps(a, protocol=2).replace(b'numpy._core', b'numpy.core')
+    assert np.array_equal(ArrayUnpickler(io.BytesIO(old)).load(), a)
+    class Evil:
+        def __reduce__(self): return (eval, ('1+1',))
+    with pytest.raises(pickle.UnpicklingError, match='refused builtins.eval'): ArrayUnpickler(io.BytesIO(pickle.dumps(Evil()))).load()

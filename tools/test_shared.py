@@ -1,0 +1,37 @@
+"Against reference data that lie beside a developer's checkout; skipped where they are not"
+import numpy as np, pandas as pd
+from astropy.table import Table
+
+def test_bundled_spectra_are_the_originals(shared):
+    from stellar_gen.data import read_spectrum, sample_paths
+    for p in sample_paths():
+        a,b = read_spectrum(p),read_spectrum(shared/'apogee'/p.name[:-3])
+        assert np.array_equal(a.flux, b.flux, equal_nan=True) and np.array_equal(a.bitmask, b.bitmask)
+        assert np.allclose(a.ivar, b.ivar, rtol=1e-5)
+        assert a.meta.drop(columns='file').equals(b.meta.drop(columns='file'))
+
+def test_positions_match_names(shared):
+    "APOKASC stars matched by position with the place their 2MASS name spells, judged by the KIC to 2MASS table"
+    from stellar_gen.crossmatch import crossmatch, id_to_position
+    t = Table.read(shared/'catalogs'/'APOKASC_Catalog.v7.1.fits')
+    left = pd.DataFrame(dict(ra=np.asarray(t['RA'], float), dec=np.asarray(t['DEC'], float), kic=np.asarray(t['KEPLER ID'], np.int64)))
+    truth = pd.read_csv(shared/'catalogs'/'id_xmatch_apokasc.csv')
+    m = crossmatch(left, id_to_position(truth['2MASS_ID']).assign(kic=truth.KEPLER_INT.to_numpy()), radius=1)
+    right = (m.kic_l==m.kic_r).mean()
+    assert len(m)>.99*len(truth) and right>.999, f'{len(m)} of {len(truth)} found, {right:.4f} of them right'
+
+def test_lines_are_where_the_line_list_says(shared):
+    "Deep simulated lines of the Sun coincide with identified lines: the wavelength scale is vacuum"
+    from stellar_gen.data import APOGEE_WAVE, CHIPS
+    from stellar_gen.preprocess import air_to_vacuum
+    from stellar_gen.simulate import synthesize
+    rows = [l.split(';')[0] for l in open(shared/'lines'/'atlas_line_ids_apogee.txt') if ';' in l]
+    lines = np.sort(air_to_vacuum([float(r) for r in rows]))
+    f = synthesize(pd.DataFrame(dict(teff=[5772.], logg=4.44, fe_h=0.)))[0]
+    inside = np.zeros(len(f), bool)
+    for c in CHIPS.values(): inside[c] = True
+    dips = np.flatnonzero((f[1:-1]<f[:-2]) & (f[1:-1]<=f[2:]) & (f[1:-1]<.85) & inside[1:-1])+1
+    near = np.abs(lines[np.searchsorted(lines, APOGEE_WAVE[dips]).clip(1, len(lines)-1)[:,None]+[-1,0]]-APOGEE_WAVE[dips][:,None]).min(1)
+    assert len(dips)>60 and (near<.35).mean()>.9
+    air = np.abs(np.sort(lines)[None]-4.4-APOGEE_WAVE[dips][:,None]).min(1)
+    assert (near<.35).mean() > 2*(air<.35).mean()
