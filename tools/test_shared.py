@@ -17,8 +17,9 @@ def test_positions_match_names(shared):
     left = pd.DataFrame(dict(ra=np.asarray(t['RA'], float), dec=np.asarray(t['DEC'], float), kic=np.asarray(t['KEPLER ID'], np.int64)))
     truth = pd.read_csv(shared/'catalogs'/'id_xmatch_apokasc.csv')
     m = crossmatch(left, id_to_position(truth['2MASS_ID']).assign(kic=truth.KEPLER_INT.to_numpy()), radius=1)
-    right = (m.kic_l==m.kic_r).mean()
-    assert len(m)>.99*len(truth) and right>.999, f'{len(m)} of {len(truth)} found, {right:.4f} of them right'
+    right,known = (m.kic_l==m.kic_r).sum(),left.kic.isin(truth.KEPLER_INT).sum()
+    # one star lies 1.04 arcsec from where its name says, and one carries another star's KIC number in the table
+    assert known>2700 and right>.999*known and right>.999*len(m), f'{right} of {known} stars found rightly, {len(m)-right} wrongly'
 
 def test_lines_are_where_the_line_list_says(shared):
     "Deep simulated lines of the Sun coincide with identified lines: the wavelength scale is vacuum"
