@@ -121,7 +121,7 @@ def write_report(
     show = list(show)
     def star(i):
         r = s.iloc[i]
-        return _figure(plot_star(ready, recon, i), f'{r.apogee_id} ({r.group or "star"}): S/N {r.snr:.0f}, reduced chi-square {r.chi2:.2f}, anomaly {r.anomaly:.1f}, rank {r["rank"]} of {len(s)}. {r.reason}')
+        return _figure(plot_star(ready, recon, i), f'{r.apogee_id} ({r.group or "star"}): S/N {r.snr:.0f}, reduced chi-square {r.chi2:.2f}, anomaly {r.anomaly:.1f}, rank {r["rank"]} of {len(s)}. {r.reason[:1].upper()}{r.reason[1:]}')
     ranked = [i for i in s.sort_values('rank').index if i not in show]
     listed = s.loc[sorted([*show, *ranked[:rows]], key=lambda i: s['rank'][i])]
     body = [f'<h1>Which stars do not fit?</h1><p>{escape(intro)}</p>']

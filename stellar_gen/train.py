@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'SpectraDL', 'split_by_star', 'spectra_dls', 'chi2_per_pixel', 'kl', 'spectra_learner', 'TrainedModel',
-           'save_model', 'load_model', 'finish', 'reconstruct', 'encode']
+           'save_model', 'load_model', 'finish', 'draw', 'reconstruct', 'encode']
 
 # %% ../nbs/04_train.ipynb #264c4e30
 import json,os,shutil,tempfile
@@ -156,6 +156,20 @@ def finish(
 
 # %% ../nbs/04_train.ipynb #4625a159
 @torch.no_grad()
+def draw(
+    net:SpectraVAE, # A network
+    flux:np.ndarray, # Prepared flux (N,P)
+    ivar:np.ndarray, # Its inverse variance (N,P)
+    bs:int=256 # Stars at a time
+) -> tuple[np.ndarray,np.ndarray]: # Reconstruction (N,P) and latent means (N,L)
+    "Run a network on arrays, batch by batch"
+    device = next(net.parameters()).device
+    recon,mu = np.empty(flux.shape, np.float32),np.empty((len(flux), net.config['latent']), np.float32)
+    for i in range(0, len(flux), bs):
+        out = net.eval()(*(torch.from_numpy(np.ascontiguousarray(o[i:i+bs])).to(device) for o in (flux,ivar)))
+        recon[i:i+bs],mu[i:i+bs] = (o.cpu().numpy() for o in out[:2])
+    return recon, mu
+
 def reconstruct(
     model:TrainedModel, # A model
     spectra:Spectra, # As read, not prepared
@@ -163,12 +177,7 @@ def reconstruct(
 ) -> tuple[Spectra,np.ndarray,np.ndarray]: # Prepared spectra, their reconstruction (N,P), latent means (N,L)
     "What the network makes of spectra"
     ready = model.recipe(spectra)
-    device = next(model.net.parameters()).device
-    recon,mu = np.empty_like(ready.flux),np.empty((len(ready), model.net.config['latent']), np.float32)
-    for i in range(0, len(ready), bs):
-        out = model.net.eval()(*(torch.from_numpy(o[i:i+bs]).to(device) for o in (ready.flux,ready.ivar)))
-        recon[i:i+bs],mu[i:i+bs] = (o.cpu().numpy() for o in out[:2])
-    return ready,recon,mu
+    return ready, *draw(model.net, ready.flux, ready.ivar, bs)
 
 def encode(
     model:TrainedModel, # A model
