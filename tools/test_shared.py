@@ -36,3 +36,15 @@ def test_lines_are_where_the_line_list_says(shared):
     assert len(dips)>60 and (near<.35).mean()>.9
     air = np.abs(np.sort(lines)[None]-4.4-APOGEE_WAVE[dips][:,None]).min(1)
     assert (near<.35).mean() > 2*(air<.35).mean()
+
+def test_marked_lines_are_identified_lines(shared):
+    "Every line of LINES is in the survey's line list or in a window of its element; phosphorus is in neither"
+    from stellar_gen.data import LINES
+    from stellar_gen.preprocess import air_to_vacuum
+    rows = [l.split(';') for l in open(shared/'lines'/'atlas_line_ids_apogee.txt') if ';' in l]
+    windows = pd.read_csv(shared/'lines'/'element_masks_dr16.dat.gz', sep=r'\s+')
+    for e,lines in LINES.items():
+        listed = air_to_vacuum([float(w) for w,n,*_ in rows if n.strip().startswith(e+' ')])
+        for l in lines:
+            seen = windows.loc[np.abs(windows.Wave-l)<.45, [c for c in (e,e+'I') if c in windows]].to_numpy().max(initial=0)>0
+            assert e=='P' or seen or np.abs(listed-l).min(initial=99)<.15, (e,l)
