@@ -145,7 +145,8 @@ def plot_spectra(
         for k,e in enumerate(lines):
             at = [w for w in LINES[e] if spectra.wave[0]<w<spectra.wave[-1]]
             a.vlines(at, .85, .93, color=f'C{k}', lw=.8, transform=a.get_xaxis_transform())
-            for w in at: a.text(w, .94, e, transform=a.get_xaxis_transform(), ha='center', fontsize=6, color=f'C{k}', clip_on=True)
+            apart = [w for w,before in zip(at, [-np.inf,*at]) if w-before>.02*np.ptp(spectra.wave)] # one name for lines close together
+            for w in apart: a.text(w, .94, e, transform=a.get_xaxis_transform(), ha='center', fontsize=6, color=f'C{k}', clip_on=True)
         a.set(ylim=(lo-.15*(hi-lo), hi+(.4 if len(lines) else .15)*(hi-lo)), ylabel='flux')
         if 'apogee_id' in spectra.meta: a.set_title(spectra.meta.apogee_id[i], fontsize=8)
     axs[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
