@@ -58,11 +58,9 @@ def simulate(
 ):
     "Simulate a survey of stars with known labels."
     from stellar_gen.data import is_store
-    from stellar_gen.simulate import simulate
+    from stellar_gen.simulate import simulate_store
     if out.exists() and not (overwrite and is_store(out)): raise FileExistsError(f'{out}: exists already; choose another --out' + (' or give --overwrite' if is_store(out) else ''))
-    survey = simulate(n, seed)
-    survey.save(out, overwrite)
-    _say(quiet, f'{out}: {survey}')
+    _say(quiet, f'{out}: {len(simulate_store(out, n, seed, overwrite=overwrite, quiet=quiet)):,} stars')
 
 # %% ../nbs/08_cli.ipynb #52d3b4df
 @app.command()
@@ -215,7 +213,7 @@ def run_demo(
     spectra = concat([test, real])
     scores = write_report(out/'report.html', model, spectra, show=range(len(test), len(spectra)), top=5,
         intro=f'A variational autoencoder learned {n:,} simulated stars. Below it meets {len(real)} real spectra of the survey APOGEE, {held_out} simulated stars it has never seen, '
-              f'and {each*len(odd)} that were made odd on purpose. Real stars stand out for what simulated ones do not have: individual abundances, and the habits of a real instrument.')
+              f'and {each*len(odd)} that were made odd on purpose. Real stars stand out for what simulated ones do not have: molecules in all their detail, and the habits of a real instrument.')
     write_table(scores.sort_values('rank'), out/'scores.csv')
     for r in scores[scores.group=='real'].itertuples(): _say(quiet, f'      {r.apogee_id}: S/N {r.snr:.0f}, reduced chi-square {r.chi2:.2f}, anomaly {r.anomaly:.1f}')
     found = scores[scores.group.str.startswith('injected')].anomaly > scores[scores.group=='held out'].anomaly.quantile(.99)
