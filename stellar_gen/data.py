@@ -406,7 +406,7 @@ def _try(path, visits):
 def _read_all(files, visits=False, workers=None):
     "`(spectra or None, lines)` of every file, in order, by several processes where there are many"
     workers = (os.cpu_count() or 1 if len(files)>32 else 1) if workers is None else workers
-    if workers==1: return (_try(p, visits) for p in files)
+    if workers==1 or not files: return (_try(p, visits) for p in files)
     from joblib import Parallel,delayed
     return Parallel(workers, return_as='generator', pre_dispatch=32*workers, batch_size=8)(delayed(_try)(p, visits) for p in files)
 
@@ -418,7 +418,7 @@ def read_spectra(
 ) -> tuple[Spectra|None,pd.DataFrame]: # What was read (None if nothing; `meta.path` says whence), and a table `file`, `error` of what was not
     "Read many files; a bad one costs nothing but itself"
     files,good,bad = fits_files(paths),[],[]
-    for p,(s,lines) in zip(files, progress(_read_all(files, visits, workers), 'reading', len(files), quiet or len(files)<2)):
+    for (s,lines),p in zip(progress(_read_all(files, visits, workers), 'reading', len(files), quiet or len(files)<2), files):
         good += [s.replace(meta=s.meta.assign(path=str(p)))] if s is not None else []
         bad += [dict(file=str(p), error=o) for o in lines]
     return concat(good) if good else None, pd.DataFrame(bad, columns=['file','error'])
@@ -460,8 +460,9 @@ def write_apstar(
     finally: tmp.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/00_data_store.ipynb #528a37ac
+# %% ../nbs/00_data_store.ipynb #882d16a4
 import hashlib,queue,threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 # %% ../nbs/00_data_store.ipynb #662d7e67
@@ -533,6 +534,13 @@ class SpectraStore:
         straight = len(rows)==last-first and (np.diff(rows)==1).all()
         def get(n): return self._group[n][first:last] if straight else self._group[n].oindex[np.unique(rows)][np.unique(rows, return_inverse=True)[1]]
         return Spectra(self.wave, *(get(n) for n in ('flux','ivar')), get('bitmask') if 'bitmask' in self._group else None, self.meta.iloc[rows])
+
+    @classmethod
+    def open(cls,
+        path # Folder of the store
+    ) -> 'SpectraStore': # The same as `SpectraStore(path)`
+        "Open a store"
+        return cls(path)
 
     @classmethod
     def create(cls,
@@ -646,7 +654,7 @@ def store_batches(
     shuffle:bool=False, # In random order
     seed:int=0, # Seed of the order
     rows=None, # Row numbers to serve; default all
-    pool:int=4096 # Rows to mix at a time
+    pool:int=2048 # Rows to mix at a time; three times as many are in memory
 ): # `(rows, flux, ivar)` of each batch: row numbers (B,), and arrays (B,P)
     "Go through a store in batches, reading ahead"
     step,rng = store._group['flux'].chunks[0],np.random.default_rng(seed)
@@ -654,20 +662,26 @@ def store_batches(
     if len(rows) and not (0<=rows[0] and rows[-1]<len(store)): raise ValueError(f'{store.path}: row numbers must lie between 0 and {len(store)-1}')
     chunks = np.split(rows, np.flatnonzero(np.diff(rows//step))+1) if len(rows) else []
     if shuffle: chunks = [chunks[i] for i in rng.permutation(len(chunks))]
+    many = max(pool//step, 1)
     def pools():
-        size = np.cumsum([len(c) for c in chunks])
-        for group in np.split(np.arange(len(chunks)), np.searchsorted(size, np.arange(pool, len(rows), pool))+1) if len(chunks) else []:
-            if not len(group): continue
-            out = [(r,*(store._group[n][r[0]:r[-1]+1][r-r[0]] for n in ('flux','ivar'))) for r in (chunks[i] for i in group)]
-            r,f,v = (np.concatenate(o) for o in zip(*out))
-            yield (r,f,v,rng.permutation(len(r)) if shuffle else np.arange(len(r)))
+        with ThreadPoolExecutor(4) as threads:
+            for i in range(0, len(chunks), many):
+                r = np.concatenate(chunks[i:i+many])
+                out = r,np.empty((len(r),len(store.wave)), np.float32),np.empty((len(r),len(store.wave)), np.float32)
+                def load(c, at):
+                    for o,n in zip(out[1:], ('flux','ivar')): o[at:at+len(c)] = store._group[n][c[0]:c[-1]+1][c-c[0]]
+                list(threads.map(load, chunks[i:i+many], np.cumsum([0]+[len(c) for c in chunks[i:i+many]])))
+                yield out, rng.permutation(len(r)) if shuffle else np.arange(len(r))
     rest = None
-    for r,f,v,order in _ahead(pools):
-        if rest is not None: r,f,v,order = np.r_[rest[0],r],np.r_[rest[1],f],np.r_[rest[2],v],np.r_[np.arange(len(rest[0])),order+len(rest[0])]
-        full = len(r)//bs*bs
-        for i in range(0, full, bs): o = order[i:i+bs]; yield r[o],f[o],v[o]
-        o = order[full:]
-        rest = (r[o],f[o],v[o]) if len(o) else None
+    for out,order in _ahead(pools):
+        if rest is not None:
+            o,order = order[:bs-len(rest[0])],order[bs-len(rest[0]):]
+            rest = tuple(np.concatenate([a,b[o]]) for a,b in zip(rest, out))
+            if len(rest[0])<bs: continue
+            yield rest
+        full = len(order)//bs*bs
+        for i in range(0, full, bs): yield tuple(a[order[i:i+bs]] for a in out)
+        rest = tuple(a[order[full:]] for a in out) if full<len(order) else None
     if rest is not None: yield rest
 
 SpectraStore.batches = store_batches
@@ -696,7 +710,7 @@ def ingest(
         nonlocal good,bad,n
         if n: store.append(concat(good) if good else None, pd.DataFrame(bad))
         good,bad,n = [],[],0
-    for p,(s,lines) in zip(todo, progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet)):
+    for (s,lines),p in zip(progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet), todo):
         if s is not None:
             digest,keep = _digest(s),[]
             for i,k in enumerate(zip(s.meta.apogee_id, digest)):
