@@ -756,13 +756,14 @@ def _plain(a):
     return a.astype(a.dtype.newbyteorder('='))
 
 def _fits_columns(path, want):
-    "The wanted columns of the first table of a FITS file, and the names of all"
+    "The wanted columns of the first table with rows in a FITS file, and the names of all"
     if path.suffix!='.gz' and path.stat().st_size%2880: raise ValueError('truncated FITS file')
     with warnings.catch_warnings(), fits.open(path, memmap=True) as hs:
         warnings.simplefilter('ignore')
         warnings.filterwarnings('error', '.*truncated.*')
-        h = next((o for o in list(hs)[1:] if isinstance(o, fits.BinTableHDU)), None)
-        if h is None: raise ValueError('holds no table')
+        tables = [h for h in list(hs)[1:] if isinstance(h, fits.BinTableHDU)]
+        if not tables: raise ValueError('holds no table')
+        h = next((h for h in tables if h.header['NAXIS2']), tables[0])
         symbols,out,names = _symbols(hs),{},[c.lower() for c in h.columns.names]
         for c in names:
             if want is None or any(w==c or w.startswith(c+'_') for w in want):
