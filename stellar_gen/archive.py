@@ -28,6 +28,7 @@ class _Conf(config.ConfigNamespace):
     skyserver_url = _item('https://skyserver.sdss.org', 'SkyServer: SQL')
     vizier_url = _item('https://vizier.cds.unistra.fr', 'VizieR, or a mirror')
     gaia_url = _item('https://gea.esac.esa.int/', 'Gaia archive: ADQL')
+    xmatch_url = _item('http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync', 'Cross-match service of the CDS')
 
 conf = _Conf()
 

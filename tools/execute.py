@@ -11,6 +11,8 @@ def execute(path):
     "Run one notebook in its folder, as a reader would, and write it back with its outputs"
     nb,start = read_nb(path),time.time()
     shell = CaptureShell(path, mpl_format='png')
+    for c in nb.cells:
+        if c.cell_type=='code': c.outputs = [] # a cell that prints nothing now keeps nothing of before
     os.chdir(path.parent)
     shell.run_all(nb, exc_stop=True, preproc=lambda c: c.cell_type!='code' or 'nbdev_export'+'(' in c.source or '#| slow' in c.source)
     for c in nb.cells:

@@ -48,3 +48,19 @@ def test_marked_lines_are_identified_lines(shared):
         for l in lines:
             seen = windows.loc[np.abs(windows.Wave-l)<.45, [c for c in (e,e+'I') if c in windows]].to_numpy().max(initial=0)>0
             assert e=='P' or seen or np.abs(listed-l).min(initial=99)<.15, (e,l)
+
+def test_positions_match_names_at_any_epoch(shared):
+    "APOKASC stars and stars whose name spells their position: as they are, and moved by 16 years"
+    from stellar_gen.crossmatch import crossmatch, id_to_position, match_ids, normalize_ids, propagate
+    t,names = Table.read(shared/'catalogs'/'APOKASC_Catalog.v7.1.fits'),Table.read(shared/'catalogs'/'irfm_temp.fits')
+    column = next(c for c in names.colnames if names[c].dtype.kind in 'SU')
+    left = pd.DataFrame(dict(ra=np.asarray(t['RA'], float), dec=np.asarray(t['DEC'], float), id=normalize_ids(t['2MASS ID'])))
+    right = id_to_position(names[column]).assign(id=normalize_ids(names[column])).dropna().reset_index(drop=True)
+    both = match_ids(left, right, 'id')
+    assert len(both)>1700
+    pm = np.random.default_rng(0).standard_t(3, (2,len(left)))*12
+    ra,dec = propagate(left.ra, left.dec, *pm, 16.)
+    later = left.assign(ra=ra, dec=dec, pmra=pm[0], pmdec=pm[1])
+    for m,least in ((crossmatch(left, right), 1), (crossmatch(later, right), .95), (crossmatch(later, right, epochs=(2016.,2000.)), 1)):
+        right_ones = (m.id_l==m.id_r).sum()
+        assert right_ones>=least*len(both) and right_ones==len(m)
