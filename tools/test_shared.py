@@ -56,11 +56,11 @@ def test_positions_match_names_at_any_epoch(shared):
     column = next(c for c in names.colnames if names[c].dtype.kind in 'SU')
     left = pd.DataFrame(dict(ra=np.asarray(t['RA'], float), dec=np.asarray(t['DEC'], float), id=normalize_ids(t['2MASS ID'])))
     right = id_to_position(names[column]).assign(id=normalize_ids(names[column])).dropna().reset_index(drop=True)
-    both = match_ids(left, right, 'id')
-    assert len(both)>1700
+    both = match_ids(left, right, 'id').left.nunique()
+    assert both>1700
     pm = np.random.default_rng(0).standard_t(3, (2,len(left)))*12
     ra,dec = propagate(left.ra, left.dec, *pm, 16.)
     later = left.assign(ra=ra, dec=dec, pmra=pm[0], pmdec=pm[1])
     for m,least in ((crossmatch(left, right), 1), (crossmatch(later, right), .95), (crossmatch(later, right, epochs=(2016.,2000.)), 1)):
         right_ones = (m.id_l==m.id_r).sum()
-        assert right_ones>=least*len(both) and right_ones==len(m)
+        assert right_ones>=least*both and right_ones==len(m)
