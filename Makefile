@@ -24,6 +24,7 @@ readme: .venv/.ready
 assets: .venv/.ready
 	$(BIN)/python tools/build_grid.py
 	$(BIN)/python tools/build_samples.py
+	$(BIN)/python tools/build_continuum.py
 
 .venv/.ready: setup.py settings.ini constraints.txt
 	@$(PYTHON) -c 'import sys; v=sys.version_info[:2]; v>=(3,11) or sys.exit("stellar_gen needs Python 3.11 or newer, but $(PYTHON) is %d.%d: run `make PYTHON=/path/to/python3.11`" % v)'

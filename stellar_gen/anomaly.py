@@ -62,11 +62,11 @@ def _emission(w, r):
     seen = [n for n,l in BRACKETT.items() if ((np.abs(APOGEE_WAVE-l)<3) & (w>0)).sum()>10][:2]
     return gain, 'Brackett emission at ' + ' and '.join(f'{BRACKETT[n]:,.0f} Å' for n in seen) + f', {a:.0%} of the continuum'
 
-def _persistence(w, r, recon, recipe):
+def _persistence(w, r, recon):
     blue = CHIPS['blue']
     x = (np.arange(len(r))-blue.start)/((blue.stop-blue.start)/3)
     both = np.stack([recon, recon+.1*np.where((x>=0) & (x<1), 1-x, 0)])
-    f,_ = continuum_normalize(both, np.ones_like(both), np.array(recipe.continuum_pixels), recipe.deg)
+    f,_ = continuum_normalize(both, np.ones_like(both), 'pseudo')
     a,gain = _fit((f[1]-f[0])/.1, r, w)
     return gain, f'light added to the first third of the blue chip, {a:.0%} of the continuum at its edge, as from persistence'
 
@@ -93,7 +93,7 @@ def explain(
     w,r = ivar.astype(float),np.where(ivar>0, flux-recon, 0).astype(float)
     chi2 = (w*r**2).sum()
     excess = max(chi2-(w>0).sum(), 1e-9)
-    gain,phrase = max((_emission(w, r), _persistence(w, r, recon, model.recipe), _deviant(w, r), _velocity(flux, ivar, chi2, model.net)), key=lambda o: o[0])
+    gain,phrase = max((_emission(w, r), _persistence(w, r, recon), _deviant(w, r), _velocity(flux, ivar, chi2, model.net)), key=lambda o: o[0])
     if gain>=least*excess: return f'{phrase} ({min(gain/excess, 1):.0%} of the excess)'
     box = np.ones(9)
     s = np.convolve(w*r, box, 'same')/np.sqrt(np.maximum(np.convolve(w, box, 'same'), 1e-30))
