@@ -78,7 +78,7 @@ cap = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
 s = SpectraStore(sys.argv[1]); total = 0.
 for r,f,v in s.batches(256, shuffle=True, pool=2048): total += float(np.nansum(f, dtype=float))
 mean = np.nan_to_num(s.array('flux')[:, 300:400]).mean().compute()
-print(len(s), total, mean, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(len(s), total, mean, next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])
 '''
 
 if __name__=='__main__':

@@ -7,6 +7,7 @@ __all__ = ['METHODS', 'STEPS', 'mask_bad', 'inflate_sky', 'fill_bad', 'select_co
 
 # %% ../nbs/02_preprocess.ipynb #736e7fa4
 import json,os,warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict,dataclass,field
 from functools import lru_cache
 from importlib.resources import files
@@ -14,6 +15,7 @@ from importlib.resources import files
 import numpy as np, pandas as pd
 from numpy.polynomial import chebyshev
 from scipy import fft
+from threadpoolctl import threadpool_limits
 
 from .data import APOGEE_PIXMASK,APOGEE_WAVE,BAD_PIXELS,CHIPS,Spectra,rebin
 from .simulate import PIXEL_KMS,sample_labels,synthesize,transfer
@@ -73,6 +75,19 @@ def continuum_pixels() -> np.ndarray: # Pixel numbers on the APOGEE grid, increa
     return _continuum()['pixels']
 
 # %% ../nbs/02_preprocess.ipynb #918f1495
+@lru_cache
+def _basis(p, deg): return chebyshev.chebvander(np.linspace(-1, 1, p), deg)
+
+def _coefficients_of(f, w, b):
+    "Weighted least squares of spectra (N,m) on one basis (m,k): coefficients (N,k), `NaN` for a star with fewer good pixels than twice their number"
+    f,k = np.where(w>0, f, 0).astype(float),b.shape[1]
+    enough = (w>0).sum(1)>=2*k
+    w = w/np.where(enough, w.sum(1, dtype=float), 1)[:,None]
+    left = (w@(b[:,:,None]*b[:,None]).reshape(-1,k*k)).reshape(-1,k,k)
+    left[~enough] = np.eye(k)
+    x = np.linalg.solve(left+1e-12*np.eye(k), ((w*f)@b)[:,:,None])[:,:,0]
+    return np.where(enough[:,None], x, np.nan)
+
 def fit_continuum(
     flux:np.ndarray, # Flux of one chip (N,p)
     ivar:np.ndarray, # Inverse variance (N,p); 0 marks no information
@@ -80,17 +95,8 @@ def fit_continuum(
     deg:int=4 # Degree of the Chebyshev polynomial
 ) -> np.ndarray: # Continuum (N,p); `NaN` for a star with fewer good pixels than twice the coefficients
     "Weighted Chebyshev fits to many stars in one linear solve"
-    basis = chebyshev.chebvander(np.linspace(-1, 1, flux.shape[1]), deg)
-    f,w,b = flux[:,pixels].astype(float),ivar[:,pixels].astype(float),basis[pixels]
-    f = np.where(w>0, f, 0)
-    enough = (w>0).sum(1)>=2*(deg+1)
-    w = w/np.where(enough, w.sum(1), 1)[:,None]
-    k = deg+1
-    left = (w@(b[:,:,None]*b[:,None]).reshape(-1,k*k)).reshape(-1,k,k)
-    right = (w*f)@b
-    left[~enough] = np.eye(k)
-    x = np.linalg.solve(left+1e-12*np.eye(k), right[:,:,None])[:,:,0]
-    return np.where(enough[:,None], x@basis.T, np.nan)
+    b = _basis(flux.shape[1], deg)
+    return _coefficients_of(flux[:,pixels], ivar[:,pixels], b[pixels])@b.T
 
 # %% ../nbs/02_preprocess.ipynb #37cdf128
 @lru_cache
@@ -101,13 +107,15 @@ def _products(s, q):
     i,j = np.triu_indices(q)
     return np.concatenate([np.ones((len(s),1)), s, s[:,i]*s[:,j]], 1)
 
+@lru_cache
+def _projection(): a = _continuum(); return a['mean'].astype(np.float32),np.ascontiguousarray(a['components'].T, dtype=np.float32)
+
 def _level(flux, ivar, deg=4):
-    "Pseudo-continuum over true continuum (N,8575), as the pseudo-normalized flux tells it"
-    a,on = _continuum(),_on_chips()
-    s = np.clip(np.where(ivar[:,on]>0, flux[:,on]-a['mean'], 0)@a['components'].T, a['low'], a['high'])
-    coef,out = _products(s, int(a['products']))@a['weights'],np.ones(flux.shape)
-    for k,c in enumerate(CHIPS.values()): out[:,c] = np.exp(coef[:,k*(deg+1):(k+1)*(deg+1)]@chebyshev.chebvander(np.linspace(-1, 1, c.stop-c.start), deg).T)
-    return out
+    "Pseudo-continuum over true continuum on the chips (N,7514), as the pseudo-normalized flux on them tells it"
+    a,(mean,components) = _continuum(),_projection()
+    s = np.clip(np.where(ivar>0, flux-mean, 0)@components, a['low'], a['high'])
+    coef = _products(s, int(a['products']))@a['weights']
+    return np.exp(np.concatenate([(coef[:,k*(deg+1):(k+1)*(deg+1)]@_basis(c.stop-c.start, deg).T).astype(np.float32) for k,c in enumerate(CHIPS.values())], 1))
 
 # %% ../nbs/02_preprocess.ipynb #e97eeff2
 def _clip(flux, ivar, deg, lower=1., upper=3., rounds=12):
@@ -143,23 +151,32 @@ def continuum_normalize(
     if method not in METHODS: raise ValueError(f'method={method!r}: choose from {", ".join(METHODS)}')
     if method=='true' and (deg!=4 or pixels is not None and not np.array_equal(pixels, continuum_pixels())): raise ValueError("method='true' was learned with the default pixels and degree 4: use 'pseudo' with others")
     pixels = continuum_pixels() if pixels is None else np.asarray(pixels)
-    ivar = np.where(np.isfinite(flux) & (ivar>0) & np.isfinite(ivar), ivar, 0)
-    flux = np.where(ivar>0, flux, 0)
-    out,iv = np.ones(flux.shape, np.result_type(flux, np.float32)),np.zeros(flux.shape, np.result_type(ivar, np.float32))
+    out,iv = np.ones(flux.shape, np.float32),np.zeros(flux.shape, np.float32)
+    starts = range(0, len(flux), 64) # as many as fit into a cache
+    def part(i): _normalize_part(flux[i:i+64], ivar[i:i+64], out[i:i+64], iv[i:i+64], method, pixels, deg)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, max(len(starts), 1))) as threads, threadpool_limits(1, 'blas'): list(threads.map(part, starts))
+    return out,iv
+
+def _normalize_part(flux, ivar, out, iv, method, pixels, deg):
+    "Normalize some spectra into `out` and `iv`"
     with np.errstate(all='ignore'), warnings.catch_warnings():
         warnings.simplefilter('ignore', RuntimeWarning) # chips without any good pixel
+        at = 0
         for c in CHIPS.values():
-            f,w = flux[:,c],ivar[:,c]
-            if method=='clip': cont = _clip(f, w, deg)
+            f = np.asarray(flux[:,c], np.float32)
+            w = np.where(np.isfinite(f) & np.isfinite(ivar[:,c]), ivar[:,c], 0).astype(np.float32)
+            if method=='clip': cont = _clip(np.where(w>0, f, 0), w, deg)
             elif method=='quantile': cont = _quantile(f, w)
             else: cont = fit_continuum(f, w, pixels[(pixels>=c.start) & (pixels<c.stop)]-c.start, deg)
+            cont = cont.astype(np.float32)
             ok = (w>0) & (cont>0)
-            out[:,c] = np.where(ok, f, 1)/np.where(ok, cont, 1)
-            iv[:,c] = np.where(ok, w*np.where(ok, cont, 0)**2, 0)
-    if method=='true':
-        level = _level(out, iv)
-        out,iv = np.where(iv>0, out*level, 1).astype(out.dtype),(iv/level**2).astype(iv.dtype)
-    return out,iv
+            out[:,c],iv[:,c] = np.where(ok, f/cont, 1),np.where(ok, w*cont**2, 0)
+        if method!='true': return
+        level = _level(np.concatenate([out[:,c] for c in CHIPS.values()], 1), np.concatenate([iv[:,c] for c in CHIPS.values()], 1))
+        for c in CHIPS.values():
+            l = level[:,at:at+c.stop-c.start]; at += c.stop-c.start
+            out[:,c] = np.where(iv[:,c]>0, out[:,c]*l, 1)
+            iv[:,c] /= l**2
 
 # %% ../nbs/02_preprocess.ipynb #581dfdb8
 def _mask(s, bad=int(BAD_PIXELS)): return s.replace(ivar=mask_bad(s.ivar, s.bitmask, bad))
