@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 import fastai.callback.all # gives Learner fit_one_cycle, lr_find, no_bar and the rest
 from fastai.basics import DataLoader,DataLoaders,Learner,Adam,chunked,default_device,set_seed
+from fasttransform import Pipeline
 from safetensors import SafetensorError
 from safetensors.torch import load_file,save_file
 
@@ -56,7 +57,8 @@ def spectra_dls(
     bs:int=64, # Stars per batch
     valid:float=.1, # Share of the stars to hold out
     seed:int=0, # Seed of the division
-    device=None # Torch device; default the GPU if there is one
+    device=None, # Torch device; default the GPU if there is one
+    augment=() # Transforms of training batches (`AddNoise`, `ShiftVelocity`, ...), in order
 ) -> DataLoaders: # Training and validation batches; the recipe is in `.recipe`, the row numbers in `.splits`
     "fastai `DataLoaders` of prepared spectra"
     recipe = recipe or Recipe()
@@ -64,7 +66,7 @@ def spectra_dls(
     splits,ready = split_by_star(ids, valid, seed),recipe(spectra)
     device = torch.device(device) if device is not None else default_device()
     train,val = ready[splits[0]],ready[splits[1]]
-    dls = DataLoaders(SpectraDL(train, min(bs, len(train)), shuffle=True, drop_last=True, device=device), SpectraDL(val, 4*bs, device=device), device=device)
+    dls = DataLoaders(SpectraDL(train, min(bs, len(train)), shuffle=True, drop_last=True, device=device, after_batch=Pipeline(list(augment), split_idx=0)), SpectraDL(val, 4*bs, device=device), device=device)
     dls.recipe,dls.splits = recipe,splits
     return dls
 
