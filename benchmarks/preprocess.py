@@ -6,7 +6,7 @@ The peers see the first of the spectra only (they are slow); rates are per spect
 that was found over the true one, in per cent: the median over a star's pixels, then the largest over types of star of
 the median over stars. The last part prepares stores of growing size, each in a process of its own.
 """
-import argparse, subprocess, sys, tempfile, time, warnings
+import argparse, os, subprocess, sys, tempfile, time, warnings
 from pathlib import Path
 
 import numpy as np, pandas as pd
@@ -51,6 +51,30 @@ def specutils_fit(flux, ivar):
             out[k,c] = f/fit_continuum(s)(w*u.AA).value
     return out
 
+ASTRONN = """
+import sys, time, numpy as np
+from astroNN.apogee import apogee_continuum
+z = np.load(sys.argv[1]); t = time.perf_counter()
+f,_ = apogee_continuum(z['flux'], z['err'], dr=17)
+print(time.perf_counter()-t); np.save(sys.argv[2], f)
+"""
+
+def astronn(flux, ivar):
+    "astroNN's apogee_continuum, in an environment of its own (`.venv-peers`), since it cannot live beside this package's"
+    venv = Path(__file__).parents[1]/'.venv-peers'
+    if not (venv/'bin'/'python').exists():
+        subprocess.run([sys.executable, '-m', 'venv', venv], check=True)
+        subprocess.run([venv/'bin'/'python', '-m', 'pip', 'install', '-q', 'torch==2.13.0', 'keras', 'astroNN', 'setuptools<81'], check=True)
+    with tempfile.TemporaryDirectory() as d:
+        ok = ivar>0
+        np.savez(Path(d)/'in.npz', flux=np.where(ok, flux, 0), err=np.where(ok, 1/np.sqrt(np.where(ok, ivar, 1)), 1e10))
+        r = subprocess.run([venv/'bin'/'python', '-W', 'ignore', '-c', ASTRONN, Path(d)/'in.npz', Path(d)/'out.npy'], capture_output=True, text=True, check=True, env={**os.environ, 'KERAS_BACKEND':'torch'})
+        got,out = np.load(Path(d)/'out.npy'),np.ones_like(flux)
+        if got.shape[1]!=7514: sys.exit(f'astroNN gives {got.shape[1]} pixels')
+        at = 0
+        for c in CHIPS.values(): out[:,c] = got[:,at:at+c.stop-c.start]; at += c.stop-c.start
+        return out,float(r.stdout.split()[-1])
+
 if __name__=='__main__':
     p = argparse.ArgumentParser(); p.add_argument('--n', type=int, default=5000); p.add_argument('--store')
     a = p.parse_args()
@@ -72,6 +96,8 @@ if __name__=='__main__':
     for name,f,n in (('NumPy, star by star', numpy_loop, 300), ('specutils.fitting.fit_continuum', specutils_fit, 60)):
         r,t = clock(f, seen.flux[:n], ivar[:n]); rows[name] = n/t
         print(f'{name:46} {n/t:11,.0f} {n/t/rows["NumPy, star by star"]:7.2f} {bias(r):7.2f}', flush=True)
+    r,t = astronn(seen.flux[:300], ivar[:300])
+    print(f'{"astroNN apogee_continuum":46} {300/t:11,.0f} {300/t/rows["NumPy, star by star"]:7.2f} {bias(r):7.2f}', flush=True)
     for m in METHODS:
         (r,_),t = clock(continuum_normalize, seen.flux, ivar, m)
         print(f'{"stellar_gen, "+m:46} {a.n/t:11,.0f} {a.n/t/rows["NumPy, star by star"]:7.2f} {bias(r):7.2f}', flush=True)
