@@ -405,7 +405,7 @@ def query_survey(
     from astroquery.exceptions import InvalidQueryError,RemoteServiceError
     if survey not in SURVEYS: raise ValueError(f'unknown survey {survey!r}: known are {", ".join(SURVEYS)}')
     s = SURVEYS[survey]
-    if s['table'] is None: raise ValueError(f'{survey} is not at the CDS: download its catalog, read it with read_catalog and rename it with to_vocabulary')
+    if s['table'] is None: raise ValueError(f'{survey} has no table at the CDS that is known here: download its catalog, read it with read_catalog and rename it with to_vocabulary')
     if not 0<radius<=180: raise ValueError(f'radius={radius}: the services allow up to 180 arcsec')
     t = _table(stars)
     positions = Table(dict(ra=np.asarray(t['ra'], float), dec=np.asarray(t['dec'], float)))
