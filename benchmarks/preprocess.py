@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from astropy import units as u
 from numpy.polynomial import Chebyshev
-from stellar_gen.data import APOGEE_WAVE, BAD_PIXELS, CHIPS
+from stellar_gen.data import APOGEE_WAVE, CHIPS
 from stellar_gen.preprocess import METHODS, continuum_normalize, continuum_pixels, doppler_shift, mask_bad, resample
 from stellar_gen.simulate import observe, sample_labels, simulate_store, synthesize
 

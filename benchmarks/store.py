@@ -5,7 +5,7 @@
 Rows per second are for flux and ivar together, from the page cache. The last part reads a store that is larger than
 the memory the process may have.
 """
-import argparse, resource, shutil, subprocess, sys, tempfile, time
+import argparse, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import h5py, numpy as np

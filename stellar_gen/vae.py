@@ -8,7 +8,6 @@ __all__ = ['gaussian_nll', 'kl_normal', 'ElboLoss', 'SpectraVAE']
 # %% ../nbs/03_vae.ipynb #21d3a0c1
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 # %% ../nbs/03_vae.ipynb #03a5b2e8
 def gaussian_nll(

