@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict,dataclass,field
 from functools import lru_cache
 from importlib.resources import files
+from inspect import signature
 
 import numpy as np, pandas as pd
 from numpy.polynomial import chebyshev
@@ -18,7 +19,7 @@ from scipy import fft
 from threadpoolctl import threadpool_limits
 
 from .data import APOGEE_PIXMASK,APOGEE_WAVE,BAD_PIXELS,CHIPS,Spectra,rebin
-from .simulate import PIXEL_KMS,sample_labels,synthesize,transfer
+from .simulate import PIXEL_KMS,sample_labels,synthesize
 
 # %% ../nbs/02_preprocess.ipynb #ff30f211
 def mask_bad(
@@ -206,6 +207,9 @@ class Recipe:
     def __post_init__(self):
         if self.version!=3: raise ValueError(f'recipe of version {self.version}: this stellar_gen knows version 3; use the stellar_gen it was made with')
         if odd := [n for n,_ in self.steps if n not in STEPS]: raise ValueError(f'unknown steps {", ".join(odd)}: known are {", ".join(STEPS)}')
+        for name,options in self.steps:
+            try: signature(STEPS[name]).bind(None, **options)
+            except TypeError as e: raise ValueError(f'step {name}: {e}') from None
 
     def __call__(self,
         spectra:Spectra, # As read from files
