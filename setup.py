@@ -29,10 +29,10 @@ setup(
         'Topic :: Scientific/Engineering :: Astronomy',
     ],
     packages=find_packages(include=['stellar_gen', 'stellar_gen.*']),
-    package_data={'stellar_gen': ['assets/*', 'py.typed']},
+    package_data={'stellar_gen': ['assets/*', 'assets/*/*', 'py.typed']},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
+    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','flows')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
     entry_points={'console_scripts': cfg['console_scripts'].split()},
     zip_safe=False,
 )

@@ -124,32 +124,32 @@ def crossmatch(
     _say(quiet, f'{out}: {len(m):,} pairs of {len(a):,} and {len(b):,} rows')
 
 # %% ../nbs/08_cli.ipynb #9273612e
-def _train(spectra, seed, latent, epochs, device, quiet, valid=.1):
+def _calibrated(store, model, held, most=5000):
     from stellar_gen.anomaly import calibrate
-    from stellar_gen.train import finish,spectra_dls,spectra_learner
-    dls = spectra_dls(spectra, valid=valid, seed=seed, device=_device(device))
-    learn = spectra_learner(dls, seed=seed, latent=latent)
-    _fit(learn, epochs, quiet)
-    return calibrate(finish(learn, seed=seed, epochs=epochs), spectra[dls.splits[1]]),dls.splits
+    from stellar_gen.data import SpectraStore
+    return calibrate(model, SpectraStore(store)[held[:most]])
 
-def _fit(learn, epochs, quiet):
-    if not quiet and sys.stderr.isatty() and sys.stdout.isatty(): return learn.fit_one_cycle(epochs)
-    with learn.no_bar(),learn.no_logging(): learn.fit_one_cycle(epochs)
+def _mute(quiet): return quiet or not (sys.stderr.isatty() and sys.stdout.isatty())
 
 @app.command()
 def train(
     store:Annotated[Path, typer.Argument(help='Store of spectra to train on.')],
     out:Annotated[Path, typer.Option(help='Model folder to write.')],
-    latent:Latent=16, epochs:Epochs=25, seed:Seed=0, device:Device=None, overwrite:Overwrite=False, quiet:Quiet=False
+    latent:Latent=16, epochs:Epochs=25,
+    arch:Annotated[str, typer.Option(help='vae, ae or flow.')]='vae',
+    start:Annotated[Optional[str], typer.Option(help='Model to go on from: a folder, or apogee-sim-16, which comes with the package. Its size is kept.')]=None,
+    processes:Annotated[int, typer.Option(min=1, help='Processes to train with: one for each GPU, or on the CPU.')]=1,
+    log:Annotated[Optional[Path], typer.Option(help='CSV file for the losses of every epoch.')]=None,
+    seed:Seed=0, device:Device=None, overwrite:Overwrite=False, quiet:Quiet=False
 ):
-    "Train a model on a store of spectra."
-    from stellar_gen.data import open_spectra
+    "Train a model on a store of spectra; run again after an interruption, it goes on."
+    from stellar_gen.data import SpectraStore
     if out.exists() and not overwrite: raise FileExistsError(f'{out}: exists already; choose another --out or give --overwrite')
-    spectra = open_spectra(store)
+    spectra = SpectraStore(store)
     if len(spectra)<100: raise ValueError(f'{store}: {len(spectra)} spectra are too few to train and calibrate a model: give at least 100')
-    from stellar_gen.train import save_model
-    model,_ = _train(spectra, seed, latent, epochs, device, quiet)
-    save_model(model, out, overwrite)
+    from functools import partial
+    from stellar_gen.train import train_store
+    model = train_store(store, out, arch=arch, epochs=epochs, seed=seed, device=_device(device), start=start, processes=processes, log=log, overwrite=overwrite, final=partial(_calibrated, store), quiet=_mute(quiet), **({} if start else dict(latent=latent)))
     _say(quiet, f'{out}: trained on {model.info["n_train"]:,} spectra; reduced chi-square of {model.info["n_valid"]:,} held out {model.info["losses"][-1]["chi2"]:.2f}')
 
 # %% ../nbs/08_cli.ipynb #b8a7bb68
@@ -217,7 +217,9 @@ def run_demo(
     from stellar_gen.data import concat,sample_spectra,write_table
     from stellar_gen.report import write_report
     from stellar_gen.simulate import ANOMALIES,simulate
-    from stellar_gen.train import save_model
+    from contextlib import nullcontext
+    from stellar_gen.anomaly import calibrate
+    from stellar_gen.train import finish,save_model,spectra_dls,spectra_learner
     out,start = Path(out),time.time()
     if out.exists() and not out.is_dir(): raise FileExistsError(f'{out}: is a file, not a folder')
     out.mkdir(parents=True, exist_ok=True)
@@ -226,7 +228,10 @@ def run_demo(
     step(1, f'simulating {n+held_out+each*len(odd):,} stars, {each*len(odd)} of them made odd')
     survey = simulate(n+held_out+each*len(odd), seed, odd)
     step(2, f'training on {n:,} stars for {epochs} epochs')
-    model,_ = _train(survey[:n], seed, 16, epochs, device, quiet)
+    dls = spectra_dls(survey[:n], seed=seed, device=_device(device))
+    learn = spectra_learner(dls, seed=seed)
+    with (learn.no_bar() if _mute(quiet) else nullcontext()),(learn.no_logging() if _mute(quiet) else nullcontext()): learn.fit_one_cycle(epochs)
+    model = calibrate(finish(learn, seed=seed, epochs=epochs), survey[dls.splits[1]])
     save_model(model, out/'model', overwrite=True)
     step(3, f'scoring; reduced chi-square of held-out stars {model.info["losses"][-1]["chi2"]:.2f}')
     test,real = survey[n:],sample_spectra()
