@@ -184,7 +184,7 @@ def _score(model, good):
 
 @app.command()
 def score(
-    model:Annotated[Path, typer.Argument(help='Model folder.')],
+    model:Annotated[Path, typer.Argument(help='Model folder, or apogee-sim-16, which comes with the package.')],
     inputs:Annotated[List[Path], typer.Argument(help='FITS files, folders of them, or stores.')],
     out:Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')],
     device:Device=None, quiet:Quiet=False

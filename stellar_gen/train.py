@@ -371,7 +371,7 @@ class LossTable(Callback):
         rows = [list(map(float, v)) for v in self.recorder.values if len(v)]
         if rows: pd.DataFrame(rows, columns=[o for o in self.recorder.metric_names[1:] if o!='time']).rename_axis('epoch').to_csv(self.path)
 
-# %% ../nbs/04_train_model.ipynb #f49e48fb
+# %% ../nbs/04_train_model.ipynb #17192f84
 @dataclass
 class TrainedModel:
     "A network, how its spectra are prepared, and how it came about"
@@ -398,7 +398,7 @@ def save_model(
         versions = {o:version(o) for o in ('stellar_gen','torch','fastai','numpy')}
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
-        tmp.chmod(0o755)
+        tmp.chmod(0o755); (tmp/'model.safetensors').chmod(0o644)
         if path.exists(): shutil.rmtree(path)
         os.replace(tmp, path)
     finally: shutil.rmtree(tmp, ignore_errors=True)

@@ -11,7 +11,7 @@ def test_wheel_installs_and_scores(root, tmp_path):
     sh(sys.executable, '-m', 'build', '--wheel', '--outdir', tmp_path/'dist', root)
     whl, = (tmp_path/'dist').glob('*.whl')
     names = zipfile.ZipFile(whl).namelist()
-    assert sum(n.startswith('stellar_gen/assets/') for n in names)==8
+    assert sum(n.startswith('stellar_gen/assets/') for n in names)==11
     assert not [n for n in names if not n.startswith(('stellar_gen/','stellar_gen-'))]
     venv.create(tmp_path/'env', with_pip=True)
     python = tmp_path/'env'/'bin'/'python'
@@ -23,5 +23,6 @@ def test_wheel_installs_and_scores(root, tmp_path):
     assert star.startswith(str(tmp_path))
     sh(command, 'simulate', '--n', 150, '--out', 'survey', '-q', cwd=away, env=env)
     sh(command, 'train', 'survey', '--out', 'model', '--epochs', 1, '--device', 'cpu', '-q', cwd=away, env=env)
-    sh(command, 'score', 'model', star, '--out', 'scores.csv', cwd=away, env=env)
-    assert '2M19485057+5005279' in (away/'scores.csv').read_text()
+    for model in ('model','apogee-sim-16'):
+        sh(command, 'score', model, star, '--out', 'scores.csv', cwd=away, env=env)
+        assert '2M19485057+5005279' in (away/'scores.csv').read_text()
