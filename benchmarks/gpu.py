@@ -9,7 +9,7 @@ what that means for a million simulated stars and for the 733,901 spectra of DR1
 import argparse, time
 from contextlib import nullcontext
 
-import numpy as np, torch
+import torch
 from stellar_gen.preprocess import Recipe
 from stellar_gen.simulate import simulate
 from stellar_gen.vae import ElboLoss, SpectraVAE

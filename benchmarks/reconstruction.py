@@ -44,7 +44,7 @@ def load(folder, name): return np.load(folder/f'{name}_flux.npy'),np.load(folder
 # --------------------------------------------------------------------------------------------------- the methods
 # each returns rows of (addition to the name, reconstruction of the test stars, seconds of encoding), and seconds of training, spectra seen, parameters
 def ours(folder, minutes, latent):
-    import torch, fastai.callback.all
+    import torch
     from fastai.basics import DataLoaders
     from stellar_gen.data import APOGEE_WAVE, Spectra
     from stellar_gen.preprocess import Recipe

@@ -42,3 +42,12 @@ def test_killed_training_goes_on(survey, tmp_path):
     subprocess.run(command('killed'), check=True, env=env)
     assert not note.exists()
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path/'killed.csv'), whole)
+
+def test_the_training_pass_is_one_graph():
+    import torch
+    from stellar_gen.vae import SpectraVAE
+    torch.manual_seed(0)
+    net,flux,ivar = SpectraVAE(n_pix=500, **TINY).train(),1+.1*torch.randn(4,500),torch.ones(4,500)
+    torch.manual_seed(1); plain = net(flux, ivar)
+    torch.manual_seed(1); compiled = torch.compile(net, backend='eager', fullgraph=True)(flux, ivar)
+    for a,b in zip(plain[:4], compiled): torch.testing.assert_close(a, b)
