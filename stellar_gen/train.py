@@ -576,9 +576,11 @@ def latent_use(
     k = .5*(z.to_numpy()**2+e.to_numpy()**2-1-2*np.log(e.to_numpy()))
     return pd.DataFrame(dict(latent=z.columns, kl=k.mean(0), spread=z.std().to_numpy(), active=z.var().to_numpy()>.01))
 
-# %% ../nbs/04_train_processes.ipynb #813b087c
+# %% ../nbs/04_train_processes.ipynb #e06d3c04
 from contextlib import nullcontext
-from fastai.distributed import DistributedDL,DistributedTrainer
+from importlib.util import find_spec
+if find_spec('accelerate'): from fastai.distributed import DistributedDL,DistributedTrainer
+else: DistributedDL = DistributedTrainer = object # `train_store` refuses several processes
 
 # %% ../nbs/04_train_processes.ipynb #2d4a0e10
 class SharedDL(DistributedDL):
@@ -603,7 +605,7 @@ class SharedTrainer(DistributedTrainer):
     "fastai's `DistributedTrainer` with `SharedDL`, on CPUs too"
     def _wrap_dl(self, dl): return dl if isinstance(dl, DistributedDL) else SharedDL(dl, device=self.dls.device)
 
-# %% ../nbs/04_train_processes.ipynb #edd19d03
+# %% ../nbs/04_train_processes.ipynb #4a649867
 def train_store(
     store, # Store of spectra
     out, # Model folder to write
@@ -629,8 +631,7 @@ def train_store(
     out.parent.mkdir(parents=True, exist_ok=True)
     if processes<=1: _train_rank(job)
     else:
-        try: import accelerate # noqa: F401 what fastai.distributed works with
-        except ImportError as e: raise ImportError("several processes need accelerate: pip install 'stellar_gen[big]'") from e
+        if not find_spec('accelerate'): raise ValueError(f"processes={processes}: several need accelerate: pip install 'stellar_gen[big]'")
         prepared_store(SpectraStore(store), _recipe_of(start), quiet)
         with tempfile.TemporaryDirectory() as d: torch.multiprocessing.start_processes(_train_worker, (processes, f'file://{d}/meet', job), processes, start_method='spawn')
     return load_model(out)
