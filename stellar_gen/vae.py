@@ -222,6 +222,8 @@ class SpectraVAE(nn.Module):
         labels=None # Labels (B,n), if the network is told any
     ): # Latents (B,L) one Gauss-Newton step further, their covariance (B,L,L), and the flux (B,P) where it started
         "The least-squares solution of the decoder made linear"
+        if torch.is_autocast_enabled(z.device.type):
+            with torch.autocast(z.device.type, enabled=False): return self.newton(z, flux, ivar, labels)
         told,eye = self._told(labels),torch.eye(self.latent, device=z.device)
         if self.layers: # exactly, because the layers are not linear in anything
             recon = self.decode(z, labels)
