@@ -20,10 +20,10 @@ from fasttransform import Pipeline
 from safetensors import SafetensorError
 from safetensors.torch import load_file,save_file
 
-from .data import Spectra,SpectraStore,is_store
+from .data import Spectra,SpectraStore
 from .preprocess import Recipe,preprocess_store
 from .simulate import simulate
-from .vae import Critic,ElboLoss,SpectraVAE,gaussian_nll,kl_normal,log_likelihood
+from .vae import Critic,ElboLoss,SpectraVAE,gaussian_nll,log_likelihood
 
 # %% ../nbs/04_train.ipynb #817de075
 class SpectraDL(DataLoader):
@@ -57,8 +57,8 @@ class SpectraDL(DataLoader):
     ): # Tensors `flux`, `ivar` (n,P) and labels (n,k) or None
         "Some stars, spread over all"
         i = self.rows[np.linspace(0, len(self.rows)-1, min(n, len(self.rows))).astype(int)]
-        flux,ivar = (self.flux[i],self.ivar[i]) if not self.stored else (torch.from_numpy(getattr(s := self.spectra[i], 'flux')),torch.from_numpy(s.ivar))
-        return flux, ivar, None if self.labels is None else self.labels[i]
+        s = self.spectra[i]
+        return torch.from_numpy(s.flux), torch.from_numpy(s.ivar), None if self.labels is None else self.labels[i]
 
 # %% ../nbs/04_train.ipynb #c61ac14a
 @dataclass
@@ -122,10 +122,10 @@ def spectra_dls(
     quiet:bool=True # No progress bar while a store is prepared
 ) -> DataLoaders: # Training and validation batches; the recipe is in `.recipe`, the row numbers in `.splits`
     "fastai `DataLoaders` of prepared spectra"
-    recipe = recipe or Recipe()
     device = torch.device(device) if device is not None else default_device()
     after = dict(device=device, after_batch=Pipeline(list(augment), split_idx=0))
     if isinstance(spectra, Simulator):
+        recipe = recipe or Recipe()
         n = max(round(valid*len(spectra)), 1)
         held = SpectraDL(recipe(simulate(n, seed=1_000_000*(spectra.seed+1))), bs=4*bs, labels=labels, device=device)
         dls = DataLoaders(SimulatedDL(spectra, recipe, bs, labels, **after), held, device=device)
@@ -135,7 +135,7 @@ def spectra_dls(
     if isinstance(spectra, SpectraStore):
         spectra,recipe = prepared_store(spectra, recipe, quiet)
         if len(spectra)<=in_memory: spectra = spectra[:]
-    else: spectra = recipe(spectra)
+    else: recipe = recipe or Recipe(); spectra = recipe(spectra)
     rows = np.flatnonzero(spectra.meta.usable) if 'usable' in spectra.meta else np.arange(len(spectra))
     ids = spectra.meta.apogee_id.to_numpy()[rows] if 'apogee_id' in spectra.meta else rows
     splits = [rows[o] for o in split_by_star(ids, valid, seed)]
@@ -145,12 +145,15 @@ def spectra_dls(
 
 def prepared_store(
     store:SpectraStore, # Spectra as read, or prepared already
-    recipe:Recipe, # How they are to be prepared
+    recipe:Recipe=None, # How they are to be prepared; default as they are, or else `Recipe()`
     quiet:bool=True # No progress bar
 ) -> tuple[SpectraStore,Recipe]: # The prepared store and its recipe
     "A store itself if it is prepared; otherwise the one beside it, `NAME.prepared`, made or completed when needed"
     note = store.path/'recipe.json'
-    if note.is_file(): return store,Recipe.from_json(note.read_text())
+    if note.is_file():
+        if recipe not in (None,Recipe.from_json(note.read_text())): raise ValueError(f'{store.path}: was prepared by another recipe: give the store it was made from')
+        return store,Recipe.from_json(note.read_text())
+    recipe = recipe or Recipe()
     out = store.path.with_name(store.path.name+'.prepared')
     preprocess_store(store.path, out, recipe, quiet=quiet)
     return SpectraStore(out),recipe
@@ -236,6 +239,7 @@ def spectra_learner(
         net = SpectraVAE(flux.shape[1], labels=names, **ARCHS[arch], **kwargs)
         net.start_at_components(flux, ivar, labels)
     else:
+        if kwargs: raise ValueError(f'the network of the model to start from is kept as it is: leave out {", ".join(kwargs)}')
         if names!=start.net.labels: raise ValueError(f'the model to start from is told {list(start.net.labels)}, the batches hold {list(names)}: make them with labels={list(start.net.labels)}')
         if dls.recipe!=start.recipe: raise ValueError('the model to start from was trained on spectra prepared by another recipe: make the batches with recipe=model.recipe')
         net = SpectraVAE(**start.net.config)
@@ -326,8 +330,9 @@ class Checkpoint(Callback):
     order = 75
     def __init__(self,
         path, # File to write (safetensors)
-        write:bool=True # Write it; of several processes only one should
-    ): self.path,self.write = Path(path),write
+        write:bool=True, # Write it; of several processes only one should
+        job:dict=None # What else must be the same to go on (data, seed, rates): anything JSON can hold
+    ): self.path,self.write,self.job = Path(path),write,json.loads(json.dumps(job or {}))
     def _keepers(self): return {type(c).__name__:c for c in self.learn.cbs if hasattr(c, 'state_dict')}
     def _generators(self): return [t for t in self._dl().after_batch.fs if getattr(t, 'generator', None) is not None or hasattr(t, 'seed')]
     def before_fit(self):
@@ -339,6 +344,7 @@ class Checkpoint(Callback):
             with safe_open(self.path, 'pt') as f: self.state,self.tensors = json.loads(f.metadata()['state']),{k:f.get_tensor(k) for k in f.keys()}
             if self.state['n_epoch']!=self.n_epoch: raise ValueError(f'it is of a training of {self.state["n_epoch"]} epochs, not {self.n_epoch}')
             if self.state['net']!=_bare(self).config: raise ValueError('it is of another network')
+            if odd := [k for k in self.job if self.state['job'].get(k)!=self.job[k]]: raise ValueError('it is of a training with another ' + ', '.join(f'{k} ({self.state["job"].get(k)})' for k in odd))
             _bare(self).load_state_dict(self._part('net'))
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e: raise ValueError(f'{self.path}: cannot go on from this checkpoint: {" ".join(str(e).split())[:200]}; remove it to begin anew') from e
     def _dl(self): return getattr(self.dls.train, 'dl', self.dls.train) # not one process's share of it
@@ -368,7 +374,7 @@ class Checkpoint(Callback):
         t |= {f'aug.{i:03d}':o.generator.get_state() for i,o in enumerate(self._generators()) if o.generator is not None} | dict(cpu=torch.get_rng_state())
         if torch.cuda.is_available(): t['cuda'] = torch.cuda.get_rng_state()
         r = self.recorder
-        state = dict(done=self.epoch+1, n_epoch=self.n_epoch, net=_bare(self).config, rng=self._dl().rng.getstate(),
+        state = dict(done=self.epoch+1, n_epoch=self.n_epoch, net=_bare(self).config, job=self.job, rng=self._dl().rng.getstate(),
             served=getattr(self._dl(), 'served', 0), values=[[float(o) for o in v] for v in r.values], smooth=[r.smooth_loss.count,float(r.smooth_loss.val)])
         tmp = self.path.with_name(self.path.name+'.partial')
         save_file({k:v.detach().cpu().contiguous().clone() for k,v in t.items()}, tmp, metadata=dict(state=json.dumps(state)))
@@ -418,8 +424,9 @@ def save_model(
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
         tmp.chmod(0o755); (tmp/'model.safetensors').chmod(0o644)
-        if path.exists(): shutil.rmtree(path)
+        if path.exists(): os.replace(path, tmp/'replaced')
         os.replace(tmp, path)
+        shutil.rmtree(path/'replaced', ignore_errors=True)
     finally: shutil.rmtree(tmp, ignore_errors=True)
     return path
 
@@ -462,7 +469,6 @@ def finish(
     return TrainedModel(learn.model.cpu().eval(), learn.dls.recipe, dict(losses=losses, n_train=n[0], n_valid=n[1], **info))
 
 # %% ../nbs/04_train_model.ipynb #0bc39327
-@torch.no_grad()
 def draw(
     net:SpectraVAE, # A network
     flux:np.ndarray, # Prepared flux (N,P)
@@ -512,12 +518,15 @@ def reconstruct(
         if not isinstance(spectra, Spectra): raise ValueError('the reconstructions of a store do not go into memory: name a store to write, out=...')
         ready,labels,_ = next(_prepared(model, spectra, max(len(spectra), 1)))
         return ready, *draw(model.net, ready.flux, ready.ivar, bs, labels)
-    made = None
+    out = Path(out)
+    if out.exists(): raise FileExistsError(f'{out}: exists already; choose another name')
+    tmp,made = out.with_name(f'.{out.name}.partial'),None
     for ready,labels,_ in _prepared(model, spectra):
         recon,mu = draw(model.net, ready.flux, ready.ivar, bs, labels)
         s = Spectra(ready.wave, recon, ready.ivar, None, ready.meta.assign(**{f'z{k}':z for k,z in enumerate(mu.T)}))
-        made = SpectraStore.create(out, s) if made is None else made.append(s)
-    return made
+        made = SpectraStore.create(tmp, s, overwrite=True) if made is None else made.append(s)
+    os.replace(tmp, out)
+    return SpectraStore(out)
 
 def encode(
     model:TrainedModel, # A model
@@ -651,7 +660,7 @@ def _train_worker(rank, n, meet, job):
 def _train_rank(job, rank=0, n=1):
     out,start = Path(job['out']),None if job['start'] is None else load_model(job['start'])
     dls = spectra_dls(job['store'], start and start.recipe, job['bs'], job['valid'], job['seed'], job['device'], labels=job['labels'], quiet=job['quiet'])
-    cbs = [KLWarmup(), KeepBest(), Checkpoint(out.with_name(f'{out.name}.checkpoint'), write=rank==0)]
+    cbs = [KLWarmup(), KeepBest(), Checkpoint(out.with_name(f'{out.name}.checkpoint'), write=rank==0, job={k:v if v is None or isinstance(v, (int,float)) else str(v) for k,v in job.items() if k in ('store','arch','lr','bs','valid','seed','start','labels')} | dict(processes=n))]
     if job['log'] and rank==0: cbs.append(LossTable(job['log']))
     learn = spectra_learner(dls, job['arch'], seed=job['seed'], lr=job['lr'], start=start, cbs=cbs, **job['kwargs'])
     if n>1: learn.add_cb(SharedTrainer(sync_bn=False)); torch.manual_seed(job['seed']*n+rank)
