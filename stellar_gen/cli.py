@@ -22,7 +22,7 @@ Seed = Annotated[int, typer.Option(min=0, help='Seed of all random numbers: the 
 Device = Annotated[Optional[str], typer.Option(help='Torch device, for example cpu or cuda [default: the GPU if there is one].')]
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace the output if it is there already.')]
 Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training stars.')]
-Latent = Annotated[int, typer.Option(min=1, help='Number of latents.')]
+Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of a new model; 16 if not given.')]
 
 def _say(quiet, text):
     if not quiet: typer.echo(text, err=True)
@@ -135,7 +135,7 @@ def _mute(quiet): return quiet or not (sys.stderr.isatty() and sys.stdout.isatty
 def train(
     store:Annotated[Path, typer.Argument(help='Store of spectra to train on.')],
     out:Annotated[Path, typer.Option(help='Model folder to write.')],
-    latent:Latent=16, epochs:Epochs=25,
+    latent:Latent=None, epochs:Epochs=25,
     arch:Annotated[str, typer.Option(help='vae, ae or flow.')]='vae',
     start:Annotated[Optional[str], typer.Option(help='Model to go on from: a folder, or apogee-sim-16, which comes with the package. Its size is kept.')]=None,
     processes:Annotated[int, typer.Option(min=1, help='Processes to train with: one for each GPU, or on the CPU.')]=1,
@@ -149,7 +149,7 @@ def train(
     if len(spectra)<100: raise ValueError(f'{store}: {len(spectra)} spectra are too few to train and calibrate a model: give at least 100')
     from functools import partial
     from stellar_gen.train import train_store
-    model = train_store(store, out, arch=arch, epochs=epochs, seed=seed, device=_device(device), start=start, processes=processes, log=log, overwrite=overwrite, final=partial(_calibrated, store), quiet=_mute(quiet), **({} if start else dict(latent=latent)))
+    model = train_store(store, out, arch=arch, epochs=epochs, seed=seed, device=_device(device), start=start, processes=processes, log=log, overwrite=overwrite, final=partial(_calibrated, store), quiet=_mute(quiet), **(dict(latent=latent) if latent else {}))
     _say(quiet, f'{out}: trained on {model.info["n_train"]:,} spectra; reduced chi-square of {model.info["n_valid"]:,} held out {model.info["losses"][-1]["chi2"]:.2f}')
 
 # %% ../nbs/08_cli.ipynb #b8a7bb68

@@ -240,6 +240,7 @@ def spectra_learner(
         net.start_at_components(flux, ivar, labels)
     else:
         if kwargs: raise ValueError(f'the network of the model to start from is kept as it is: leave out {", ".join(kwargs)}')
+        if odd := [f'{k}={v}' for k,v in ARCHS[arch].items() if start.net.config[k]!=v]: raise ValueError(f'arch={arch!r} means {", ".join(odd)}, which the model to start from has not: leave it out')
         if names!=start.net.labels: raise ValueError(f'the model to start from is told {list(start.net.labels)}, the batches hold {list(names)}: make them with labels={list(start.net.labels)}')
         if dls.recipe!=start.recipe: raise ValueError('the model to start from was trained on spectra prepared by another recipe: make the batches with recipe=model.recipe')
         net = SpectraVAE(**start.net.config)
@@ -620,7 +621,7 @@ def train_store(
     out, # Model folder to write
     arch:str='vae', # As in `spectra_learner`
     epochs:int=25, # Passes over the training stars
-    lr:float=2e-3, # Largest learning rate
+    lr:float=None, # Largest learning rate; default 2e-3, and 5e-4 where a model goes on
     bs:int=64, # Stars per batch and process
     valid:float=.1, # Share of the stars to hold out
     seed:int=0, # Of the division, the weights, and the training
@@ -635,6 +636,7 @@ def train_store(
     **kwargs # Passed to `SpectraVAE`
 ) -> TrainedModel: # The model as saved
     "Train on a store and save the model; run again after an interruption, it goes on"
+    lr = lr or (2e-3 if start is None else 5e-4)
     out,job = Path(out),dict(store=str(store), out=str(out), arch=arch, epochs=epochs, lr=lr, bs=bs, valid=valid, seed=seed, device=device, start=start, labels=tuple(labels), log=log, overwrite=overwrite, final=final, quiet=quiet, kwargs=kwargs)
     if out.exists() and not (overwrite and (out/'config.json').is_file()): raise FileExistsError(f'{out}: exists already; choose another name' + (' or ask to overwrite it' if (out/'config.json').is_file() else ''))
     out.parent.mkdir(parents=True, exist_ok=True)
