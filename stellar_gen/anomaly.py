@@ -124,4 +124,4 @@ def score_reconstruction(
     anomaly = anomaly_score(chi2, snr, model.info['calibration'])
     reasons = [explain(model, *o) if a>explain_above else '' for a,*o in zip(anomaly, ready.flux, ready.ivar, recon)]
     ids = {c:ready.meta[c].to_numpy() for c in ('apogee_id','file') if c in ready.meta}
-    return pd.DataFrame(dict(**ids, snr=snr, n_pix=(ready.ivar>0).sum(1), chi2=chi2, anomaly=anomaly, reason=reasons))
+    return pd.DataFrame(dict(**ids, snr=snr.astype(float), n_pix=(ready.ivar>0).sum(1), chi2=chi2, anomaly=anomaly, reason=reasons))

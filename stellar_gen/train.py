@@ -109,6 +109,7 @@ def split_by_star(
     out[np.random.default_rng(seed).permutation(len(stars))[:n]] = True
     return np.flatnonzero(~out[star]),np.flatnonzero(out[star])
 
+# %% ../nbs/04_train.ipynb #5ac77fd1
 def spectra_dls(
     spectra, # `Spectra` as read, a store of them (or its path), or a `Simulator`; `meta.apogee_id` names the star of each row
     recipe:Recipe=None, # How to prepare them; default `Recipe()`
@@ -143,6 +144,7 @@ def spectra_dls(
     dls.recipe,dls.splits = recipe,splits
     return dls
 
+# %% ../nbs/04_train.ipynb #7fe80ceb
 def prepared_store(
     store:SpectraStore, # Spectra as read, or prepared already
     recipe:Recipe=None, # How they are to be prepared; default as they are, or else `Recipe()`
@@ -431,6 +433,7 @@ def save_model(
     finally: shutil.rmtree(tmp, ignore_errors=True)
     return path
 
+# %% ../nbs/04_train_model.ipynb #f4eb0134
 def packaged_models() -> list[str]: # Names that `load_model` knows
     "Models that come with this package"
     return sorted(p.parent.name for p in (files('stellar_gen')/'assets').glob('*/config.json'))
@@ -479,15 +482,16 @@ def draw(
 ) -> tuple[np.ndarray,np.ndarray]: # Reconstruction (N,P) and latent means (N,L)
     "Run a network on arrays, batch by batch"
     recon,mu = np.empty(flux.shape, np.float32),np.empty((len(flux), net.latent), np.float32)
-    for i,out in _passes(net, flux, ivar, labels, bs): recon[i:i+bs],mu[i:i+bs] = (o.cpu().numpy() for o in out[:2])
+    for b,out in _passes(net, flux, ivar, labels, bs): recon[b],mu[b] = (o.cpu().numpy() for o in out[:2])
     return recon, mu
 
 @torch.no_grad()
 def _passes(net, flux, ivar, labels, bs=64, run=None):
     device,run = net.mean.device,run or net.eval()
     arrays = [o for o in (flux,ivar,labels) if o is not None]
-    for i in range(0, len(flux), bs): yield i,run(*(torch.from_numpy(np.ascontiguousarray(o[i:i+bs], dtype=np.float32)).to(device) for o in arrays))
+    for b in (slice(i, i+bs) for i in range(0, len(flux), bs)): yield b,run(*(torch.from_numpy(np.ascontiguousarray(o[b], dtype=np.float32)).to(device) for o in arrays))
 
+# %% ../nbs/04_train_model.ipynb #23c415b4
 def _prepared(model, spectra, rows=1024):
     "Prepared spectra and their labels, some rows at a time, `keep` saying which have any information"
     if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
@@ -508,6 +512,7 @@ def _table(ready, keep, **columns):
         if c in ready.meta: out.insert(0, c, ready.meta[c].to_numpy())
     return out
 
+# %% ../nbs/04_train_model.ipynb #f018e2b0
 def reconstruct(
     model:TrainedModel, # A model
     spectra, # `Spectra` as read; or a store, with `out`
@@ -529,6 +534,7 @@ def reconstruct(
     os.replace(tmp, out)
     return SpectraStore(out)
 
+# %% ../nbs/04_train_model.ipynb #e41d4bcc
 def encode(
     model:TrainedModel, # A model
     spectra # `Spectra` as read, or a store
@@ -537,10 +543,11 @@ def encode(
     tables = []
     for ready,labels,keep in _prepared(model, spectra):
         z,e = (np.empty((len(ready), model.net.latent), np.float32) for _ in range(2))
-        for i,(_,mu,logvar) in _passes(model.net, ready.flux, ready.ivar, labels, run=model.net.eval().infer): z[i:i+64],e[i:i+64] = mu.cpu().numpy(),(logvar/2).exp().cpu().numpy()
+        for b,(_,mu,logvar) in _passes(model.net, ready.flux, ready.ivar, labels, run=model.net.eval().infer): z[b],e[b] = mu.cpu().numpy(),(logvar/2).exp().cpu().numpy()
         tables.append(_table(ready, keep, **{f'z{k}':o for k,o in enumerate(z.T)}, **{f'e_z{k}':o for k,o in enumerate(e.T)}))
     return pd.concat(tables, ignore_index=True)
 
+# %% ../nbs/04_train_model.ipynb #edf95831
 def log_prob(
     model:TrainedModel, # A model
     spectra, # `Spectra` as read, or a store
@@ -552,10 +559,11 @@ def log_prob(
     for ready,labels,keep in _prepared(model, spectra):
         logp,g = np.empty(len(ready)),torch.Generator(model.net.mean.device).manual_seed(seed)
         def run(*b): return log_likelihood(model.net.eval(), *b, samples=samples, generator=g)
-        for i,o in _passes(model.net, ready.flux, ready.ivar, labels, run=run): logp[i:i+64] = o.cpu().numpy()
+        for b,o in _passes(model.net, ready.flux, ready.ivar, labels, run=run): logp[b] = o.cpu().numpy()
         tables.append(_table(ready, keep, n_pix=(ready.ivar>0).sum(1), logp=logp))
     return pd.concat(tables, ignore_index=True)
 
+# %% ../nbs/04_train_model.ipynb #e5670919
 def evaluate(
     model:TrainedModel, # A model
     spectra, # `Spectra` as read, or a store
@@ -565,17 +573,17 @@ def evaluate(
     tables,at = [],0
     for ready,labels,keep in _prepared(model, spectra):
         cols,net = {k:np.empty(len(ready)) for k in ('chi2','chi2_scatter','cosine','angle','rms_weighted','kl')},model.net
-        for i,pred in _passes(net, ready.flux, ready.ivar, labels):
-            b = slice(i, i+64)
+        for b,pred in _passes(net, ready.flux, ready.ivar, labels):
             flux,ivar = (torch.from_numpy(o[b]).to(net.mean.device) for o in (ready.flux,ready.ivar))
             cos = _each_cosine(pred, flux, ivar)
             for k,o in dict(chi2=_each_chi2(pred, flux, ivar), chi2_scatter=_each_chi2(pred, flux, ivar/(1+ivar*pred[4]**2)), cosine=cos, angle=torch.rad2deg(cos.clamp(-1, 1).acos()), rms_weighted=_each_rms(pred, flux, ivar), kl=pred[3].sum(1)).items(): cols[k][b] = o.cpu().numpy()
-            if truth is not None: cols.setdefault('rms_truth', np.empty(len(ready)))[b] = np.sqrt(((pred[0].cpu().numpy()-truth[at+i:at+i+64][:len(flux)])**2*(ready.ivar[b]>0)).sum(1)/(ready.ivar[b]>0).sum(1).clip(min=1))
+            if truth is not None: cols.setdefault('rms_truth', np.empty(len(ready)))[b] = np.sqrt(((pred[0].cpu().numpy()-truth[at:at+len(ready)][b])**2*(ready.ivar[b]>0)).sum(1)/(ready.ivar[b]>0).sum(1).clip(min=1))
         at += len(ready)
         kind = dict(kind=ready.meta.kind.to_numpy()) if 'kind' in ready.meta else {}
-        tables.append(_table(ready, keep, **kind, snr=ready.snr(), n_pix=(ready.ivar>0).sum(1), **cols))
+        tables.append(_table(ready, keep, **kind, snr=ready.snr().astype(float), n_pix=(ready.ivar>0).sum(1), **cols))
     return pd.concat(tables, ignore_index=True)
 
+# %% ../nbs/04_train_model.ipynb #2e01d395
 def latent_use(
     model:TrainedModel, # A model
     spectra # `Spectra` as read, or a store
@@ -611,6 +619,7 @@ class SharedDL(DistributedDL):
         mine = idxs.reshape(w, -1)[self.rank] if self.dl.stored else idxs.reshape(-1, w, self.bs)[:,self.rank].ravel()
         return mine.tolist()
 
+# %% ../nbs/04_train_processes.ipynb #2f8a3471
 class SharedTrainer(DistributedTrainer):
     "fastai's `DistributedTrainer` with `SharedDL`, on CPUs too"
     def _wrap_dl(self, dl): return dl if isinstance(dl, DistributedDL) else SharedDL(dl, device=self.dls.device)
@@ -649,6 +658,7 @@ def train_store(
 
 def _recipe_of(start): return None if start is None else load_model(start).recipe
 
+# %% ../nbs/04_train_processes.ipynb #c5f6b9d5
 def _train_worker(rank, n, meet, job):
     "One of several processes"
     gpus = torch.cuda.device_count()
