@@ -18,6 +18,7 @@ from functools import partial
 from fastai.basics import Callback,CancelStepException,DataLoader,DataLoaders,Learner,OptimWrapper,chunked,default_device,set_seed
 from fasttransform import Pipeline
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_np,save_file as save_np
 from safetensors.torch import load_file,save_file
 
 from .data import Spectra,SpectraStore
@@ -405,7 +406,8 @@ class TrainedModel:
     "A network, how its spectra are prepared, and how it came about"
     net:SpectraVAE # The network
     recipe:Recipe # How to prepare spectra for it
-    info:dict = field(default_factory=dict) # Training data, losses, calibration, versions: anything JSON can hold
+    info:dict = field(default_factory=dict) # Training data, losses, versions: anything JSON can hold
+    reference:dict = None # What normal stars look like to it, from `calibrate`: arrays by name
 
 FORMAT = 2 # of the model folder
 
@@ -423,10 +425,11 @@ def save_model(
     tmp = Path(tempfile.mkdtemp(prefix=path.name+'.', suffix='.part', dir=path.parent))
     try:
         save_file({k:(v.half() if half else v).contiguous().cpu() for k,v in model.net.state_dict().items()}, tmp/'model.safetensors')
+        if model.reference is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in model.reference.items()}, tmp/'reference.safetensors')
         versions = {o:version(o) for o in ('stellar_gen','torch','fastai','numpy')}
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
-        tmp.chmod(0o755); (tmp/'model.safetensors').chmod(0o644)
+        tmp.chmod(0o755); [p.chmod(0o644) for p in tmp.glob('*.safetensors')]
         if path.exists(): os.replace(path, tmp/'replaced')
         os.replace(tmp, path)
         shutil.rmtree(path/'replaced', ignore_errors=True)
@@ -453,11 +456,13 @@ def load_model(
         if config['format']!=FORMAT: raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: train it again, or use the stellar_gen it was made with')
         net = SpectraVAE(**config['net'])
         tensors = load_file(path/'model.safetensors')
+        ref = {k:v.astype(np.float32) for k,v in load_np(path/'reference.safetensors').items()} if (path/'reference.safetensors').is_file() else None
         if bad := [k for k,v in tensors.items() if not v.isfinite().all()]: raise ValueError(f'{len(bad)} of its tensors hold numbers that are not finite ({", ".join(bad[:3])})')
         net.load_state_dict(tensors)
         recipe = Recipe(**config['recipe'])
         if recipe.n_pix!=net.config['n_pix']: raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {recipe.n_pix}')
-        return TrainedModel(net.to(device).eval(), recipe, config['info'])
+        if ref is not None and (ref['place'].shape[1]!=net.latent+2 or not all(np.isfinite(v).all() for v in ref.values())): raise ValueError('its reference stars belong to another network, or are not finite: calibrate it again')
+        return TrainedModel(net.to(device).eval(), recipe, config['info'], ref)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
         raise ValueError(f'{path}: unusable model: ' + ' '.join(str(e).split())[:300]) from e
 
@@ -492,7 +497,7 @@ def _passes(net, flux, ivar, labels, bs=64, run=None):
     for b in (slice(i, i+bs) for i in range(0, len(flux), bs)): yield b,run(*(torch.from_numpy(np.ascontiguousarray(o[b], dtype=np.float32)).to(device) for o in arrays))
 
 # %% ../nbs/04_train_model.ipynb #23c415b4
-def _prepared(model, spectra, rows=1024):
+def _prepared(model, spectra, rows=1024, keep_lost=None):
     "Prepared spectra and their labels, some rows at a time, `keep` saying which have any information"
     if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
     stored = isinstance(spectra, SpectraStore)
@@ -501,7 +506,7 @@ def _prepared(model, spectra, rows=1024):
     if done and Recipe.from_json(note.read_text())!=model.recipe: raise ValueError(f'{spectra.path}: was prepared by another recipe than the model\'s: give the store it was made from')
     for i in range(0, max(len(spectra), 1), rows):
         s = spectra[i:i+rows]
-        ready = s if done else model.recipe(s, keep_lost=stored)
+        ready = s if done else model.recipe(s, keep_lost=stored if keep_lost is None else keep_lost)
         if odd := [o for o in model.net.labels if o not in ready.meta]: raise ValueError(f'this model is told {", ".join(model.net.labels)}, but the spectra have no column {", ".join(odd)}')
         yield ready, ready.meta[list(model.net.labels)].to_numpy(np.float32) if model.net.labels else None, (ready.ivar>0).any(1)
 

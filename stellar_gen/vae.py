@@ -173,6 +173,19 @@ class SpectraVAE(nn.Module):
         h = F.gelu(self.first(x))
         return self.last(h+F.gelu(self.second(h)))+self.skip(x)
 
+    def _slopes(self, z, told):
+        "How the coefficients change with each latent (B,coefs,L), and the coefficients (B,coefs)"
+        x = z[:,len(self.free):]
+        n = x.shape[1]
+        if told is not None: x = torch.cat([x,told], 1)
+        a,s = self.first(x),lambda y: .5*(1+torch.erf(y/2**.5))+y*torch.exp(-y**2/2)/(2*np.pi)**.5 # of GELU
+        h = F.gelu(a)
+        b = self.second(h)
+        d = s(a)[:,None]*self.first.weight[:,:n].t()                       # (B,L,hidden)
+        d = d+s(b)[:,None]*(d@self.second.weight.t())
+        J = (d@self.last.weight.t()+self.skip.weight[:,:n].t()).transpose(1, 2)
+        return F.pad(J, (len(self.free),0)), self.last(h+F.gelu(b))+self.skip(x)
+
     def _depth(self, c): return self.draw(self.spread(c).unflatten(1, (self.draw.in_channels,-1)))[:,0,:len(self.mean)]
 
     def decode(self, z, labels=None):
@@ -220,7 +233,7 @@ class SpectraVAE(nn.Module):
         flux:torch.Tensor, # Flux (B,P)
         ivar:torch.Tensor, # Its inverse variance (B,P)
         labels=None # Labels (B,n), if the network is told any
-    ): # Latents (B,L) one Gauss-Newton step further, their covariance (B,L,L), and the flux (B,P) where it started
+    ): # Latents (B,L) one Gauss-Newton step further, their covariance (B,L,L), the flux (B,P) where it started, and what the latents change there: coefficients (B,coefs,L), or with `layers` flux (B,P,L)
         "The least-squares solution of the decoder made linear"
         if torch.is_autocast_enabled(z.device.type):
             with torch.autocast(z.device.type, enabled=False): return self.newton(z, flux, ivar, labels)
@@ -233,27 +246,33 @@ class SpectraVAE(nn.Module):
             A,g = (J*w[:,:,None]).transpose(1, 2)@J,(J.transpose(1, 2)@(w*res)[:,:,None])[:,:,0]
         else:
             b,info = self._basis()
-            c = self._coefs(z, told)
-            J = vmap(jacfwd(lambda o, t: self._coefs(o[None], None if t is None else t[None])[0]), in_dims=(0,None if told is None else 0))(z, told) # (B,H,L)
+            J,c = self._slopes(z, told)
             recon = (self.mean+c@b).clamp(-6, 1.5).exp()
             w,res = ivar/(1+ivar*self.scatter**2),torch.where(ivar>0, flux-recon, 0)
             A = J.transpose(1, 2)@(info@J)*(w*recon**2).mean(1)[:,None,None]
             g = (((w*recon*res)@b.t())[:,None]@J)[:,0]
         cov = torch.linalg.inv(A+eye)
-        return z+((g-z)[:,None]@cov)[:,0], cov, recon
+        return z+((g-z)[:,None]@cov)[:,0], cov, recon, J
 
     def infer(self, flux, ivar, labels=None, refine=None):
         "Flux (B,P), mean and log-variance (B,L) of the latents, after `refine` Newton steps from the encoder's, each kept where it makes a star more probable"
+        refine = self.n_refine if refine is None else refine
+        if refine: recon,z,cov,_ = self.posterior(flux, ivar, labels, refine); return recon, z, cov.diagonal(dim1=1, dim2=2).log()
         z,logvar = self.encode(flux, ivar, labels)
+        return self.decode(z, labels), z, logvar
+
+    def posterior(self, flux, ivar, labels=None, refine=1):
+        "Flux (B,P), mean (B,L) and covariance (B,L,L) of the latents, as `infer`, and what they change, as from `newton`"
+        z,_ = self.encode(flux, ivar, labels)
         w = ivar/(1+ivar*self.scatter**2)
         def cost(z, recon): return (w*torch.where(ivar>0, flux-recon, 0)**2).sum(1)+(z**2).sum(1)
         recon = None
-        for i in range(self.n_refine if refine is None else refine):
-            new,cov,recon = self.newton(z, flux, ivar, labels)
+        for i in range(refine):
+            new,cov,recon,J = self.newton(z, flux, ivar, labels)
             drawn = self.decode(new, labels)
             better = (cost(new, drawn)<cost(z, recon))[:,None]
-            z,recon,logvar = torch.where(better, new, z),torch.where(better, drawn, recon),cov.diagonal(dim1=1, dim2=2).log()
-        return self.decode(z, labels) if recon is None else recon, z, logvar
+            z,recon = torch.where(better, new, z),torch.where(better, drawn, recon)
+        return recon, z, cov, J
 
     def forward(self, flux, ivar, labels=None):
         "Reconstruction (B,P), mean and log-variance of the latents (B,L), their divergence from the prior (B,L) or (B,1), scatter (B,P) or 0; in training latents are drawn around the encoder's mean, otherwise they are the refined mean"
@@ -369,7 +388,7 @@ def log_likelihood(
 ) -> torch.Tensor: # Nats (B,), a lower bound that rises with `samples`
     "Importance-weighted estimate of the log-likelihood of each star"
     _,z,_ = net.infer(flux, ivar, labels)
-    _,cov,_ = net.newton(z, flux, ivar, labels)
+    _,cov,*_ = net.newton(z, flux, ivar, labels)
     root = torch.linalg.cholesky(cov)
     const = torch.where(ivar>0, .5*torch.log(ivar.clamp(min=1e-30)/(2*np.pi)), 0).sum(1)
     logs = []
