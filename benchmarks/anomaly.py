@@ -59,7 +59,7 @@ def peers(model, train):
     pca,wide = Pca(ready.flux, ready.ivar),Pca(ready.flux, ready.ivar, 64)
     x,z = pca.scores(ready.flux, ready.ivar),latents(score(model, train, details=True, explain=0))
     s = x.std(0)
-    iso,knn,lof = IsolationForest(300, random_state=0).fit(x),NearestNeighbors(n_neighbors=10).fit(x/s),LocalOutlierFactor(20, novelty=True).fit(x/s)
+    iso,knn,lof = IsolationForest(n_estimators=300, random_state=0).fit(x),NearestNeighbors(n_neighbors=10).fit(x/s),LocalOutlierFactor(20, novelty=True).fit(x/s)
     forest,density = Unsupervised(wide.scores(ready.flux, ready.ivar)),Density(z)
     def on(f): return lambda r, t: f(pca.scores(r.flux, r.ivar))
     return {'isolation forest, PCA':on(lambda x: -iso.score_samples(x)), 'residual, PCA':lambda r, t: pca.residual(r.flux, r.ivar), 'k-NN, PCA':on(lambda x: knn.kneighbors(x/s)[0].mean(1)),

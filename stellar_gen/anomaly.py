@@ -541,7 +541,7 @@ def _score_rows(model, ready, labels, keep, explain, samples, details):
     p_star = np.exp(log_kind[:,_STARLY]).sum(1)
     kind,cause,reason = (np.full(len(ready), '', object) for _ in range(3))
     reason[~ok] = 'not scored: no pixel with a usable flux and error'
-    if len(odd := np.flatnonzero(ok & (log_p<np.log(explain)))):
+    if len(odd := np.flatnonzero(ok & (np.exp(log_p)<explain))):
         names,best = np.array(list(ANOMALIES)),np.argsort(-log_kind[odd], axis=1)[:,:3]
         for i,b,(k,share,text) in zip(odd, best, _explain(model, ready.flux[odd], ready.ivar[odd], recon[odd], z[odd], names[best], np.take_along_axis(log_kind[odd], best, 1))):
             if not k and (o := names[b[0]]) in _IMITATED and log_kind[i,b[0]]>np.log(.8):

@@ -90,9 +90,10 @@ class Spectra:
 
     def snr(self) -> np.ndarray: # Median signal-to-noise ratio per pixel with information (N,); 0 where no pixel has any
         "Signal-to-noise ratio of every spectrum"
-        s = np.sort(np.where(self.ivar>0, np.where(self.ivar>0, self.flux, 0)*self.ivar**.5, np.nan), axis=1) # NaN comes last
-        n,r = np.isfinite(s).sum(1),np.arange(len(s))
-        return np.where(n>0, (s[r,np.maximum(n-1, 0)//2]+s[r,n//2])/2, 0)
+        s = np.where(self.ivar>0, np.where(self.ivar>0, self.flux, 0)*self.ivar**.5, np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', RuntimeWarning)
+            return np.nan_to_num(np.nanmedian(s, axis=1))
 
     def replace(self, **kwargs) -> 'Spectra': # The same spectra with some of `wave`, `flux`, `ivar`, `bitmask`, `meta` exchanged
         "A changed copy; the original stays as it is"
