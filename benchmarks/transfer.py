@@ -3,7 +3,8 @@
     python benchmarks/transfer.py [--test 1000] [--numbers 100 200 500 1000 2000]
 
 The other survey: resolving power 11,500 instead of 22,500, velocities 6 km/s off, line strengths wrong by up to 30 %.
-Median reduced chi-square of its held-out stars at S/N below 150.
+Median reduced chi-square of its held-out stars at S/N below 150. Each training ends at the epoch that draws a tenth of its
+spectra, held out, best.
 """
 import argparse
 
@@ -11,7 +12,7 @@ import numpy as np
 from stellar_gen.data import APOGEE_WAVE
 from stellar_gen.preprocess import doppler_shift
 from stellar_gen.simulate import observe, sample_labels, synthesize
-from stellar_gen.train import evaluate, finish, load_model, spectra_dls, spectra_learner
+from stellar_gen.train import KeepBest, evaluate, finish, load_model, spectra_dls, spectra_learner
 
 def other_survey(n, seed):
     labels = sample_labels(n, seed).assign(resolution_blue=11500., resolution_green=11500., resolution_red=11500.)
@@ -30,7 +31,7 @@ if __name__=='__main__':
     for n in a.numbers:
         out = []
         for start in (None,model):
-            learn = spectra_learner(spectra_dls(pool[:n], bs=16 if n<500 else 32), start=start, metrics=[], **({} if start else shape))
+            learn = spectra_learner(spectra_dls(pool[:n], bs=16 if n<500 else 32), start=start, metrics=[], cbs=[KeepBest()], **({} if start else shape))
             epochs = max(round(a.passes/n), 20)
             with learn.no_bar(),learn.no_logging():
                 if start: learn.fine_tune(epochs*2//3, 2e-3, freeze_epochs=epochs//3, lr_mult=10)
