@@ -15,7 +15,7 @@ from torch import nn
 from .data import APOGEE_WAVE,CHIPS,Spectra,concat
 from .preprocess import continuum_normalize,residual_velocity,velocity_templates
 from .simulate import ANOMALIES,BRACKETT,ELEMENTS,N_FFT,PIXEL_KMS,element_windows,synthesize,transfer
-from .train import TrainedModel,_passes,_prepared,_table,draw,load_model
+from .train import TrainedModel,_passes,_prepared,_table,draw,load_model,reconstruct
 from .vae import log_likelihood
 
 # %% ../nbs/05_anomaly.ipynb #05c3b921
@@ -383,7 +383,7 @@ def attribute(
     from captum.attr import IntegratedGradients
     return IntegratedGradients(chi2).attribute(f, base, additional_forward_args=(w,*l), n_steps=steps, internal_batch_size=max(len(f), 64)).detach().cpu().numpy()
 
-# %% ../nbs/05_anomaly_score.ipynb #facb4a95
+# %% ../nbs/05_anomaly_score.ipynb #de706c4b
 _NEAR = 100 # normal stars to compare with
 
 def _place(z, snr, n_pix): return np.c_[z, 4*np.log(snr), n_pix/7000].astype(np.float32)
@@ -396,6 +396,19 @@ def _neighbours(place, among, k, itself=False, part=1024):
         d.append(a[:,itself:].numpy()); at.append(b[:,itself:].numpy())
     return np.concatenate(d),np.concatenate(at)
 
+def _crowd(place, d, at, ref):
+    "Logarithms of the distance of the ten nearest, of its ratio to theirs, and of the distance from the middle of all (N,3)"
+    near = d[:,:10].mean(1)+1e-6
+    far = []
+    for i in range(0, len(place), 256):
+        u = ref['place'][at[i:i+256]][...,:-2]
+        m = u.mean(1)
+        c = np.einsum('nki,nkj->nij', u-m[:,None], u-m[:,None])/u.shape[1]
+        c = c+.05*np.trace(c, axis1=1, axis2=2)[:,None,None]/c.shape[1]*np.eye(c.shape[1])+1e-6*np.eye(c.shape[1])
+        x = place[i:i+256,:-2]-m
+        far.append(np.einsum('ni,ni->n', x, np.linalg.solve(c, x[...,None])[...,0]))
+    return np.log(np.c_[near, near/ref['near'][at[:,:10]].mean(1), np.concatenate(far)+1e-6])
+
 def _deviations(values, usual, at, part=1024):
     "By how many of their scatters values (N,I) lie above the mean of the neighbours `at` (N,k) in the table `usual` (R,I)"
     out = np.empty(values.shape, np.float32)
@@ -407,13 +420,13 @@ def _deviations(values, usual, at, part=1024):
 def _within(x, share=.02): # a few odd stars among the normal ones shall not widen what is normal
     return np.clip(x, *np.quantile(x, [share,1-share], axis=0)).astype(np.float32)
 
-# %% ../nbs/05_anomaly_score.ipynb #29038ebd
-def _inputs(deviations, distance):
-    a = np.arcsinh(deviations)
-    return np.c_[a, np.abs(a), np.log(distance+1e-6)]
+# %% ../nbs/05_anomaly_score.ipynb #7e975ccf
+def _inputs(values, crowd, ref, at):
+    a = np.arcsinh(_deviations(np.c_[values,crowd], ref['indicators'], at))
+    return np.c_[a, np.abs(a), crowd]
 
 def _learn(x, y):
-    "Weights (K,2I+1) and biases (K,) of the classes: normal, and `ANOMALIES`; a class that does not occur is never probable"
+    "Weights (K,2I+9) and biases (K,) of the classes: normal, and `ANOMALIES`; a class that does not occur is never probable"
     from sklearn.linear_model import LogisticRegression
     m,s = x.mean(0),x.std(0)+1e-6
     c = LogisticRegression(C=.05, max_iter=300).fit((x-m)/s, y)
@@ -439,13 +452,16 @@ def calibrate(
     def look(r, labels): i,z,f,_ = _look(model, r, labels); return i,z,f,_place(z, r.snr(), (r.ivar>0).sum(1))
     indicator,z,recon,place = look(ready, labels)
     scale = np.r_[z.std(0)+1e-3, 1, 1].astype(np.float32)
-    ref = dict(scale=scale, place=place/scale, indicators=_within(indicator))
+    ref = dict(scale=scale, place=place/scale)
     d,at = _neighbours(ref['place'], ref['place'], _NEAR, itself=True)
+    ref['near'] = d[:,:10].mean(1)+1e-6
+    crowd = _crowd(ref['place'], d, at, ref)
+    ref['indicators'] = _within(np.c_[indicator,crowd])
     def inputs(r, labels, itself=False):
         v,_,_,p = look(r, labels)
         d,a = _neighbours(p/scale, ref['place'], _NEAR, itself)
-        return _inputs(_deviations(v, ref['indicators'], a), d[:,:10].mean(1))
-    x = _inputs(_deviations(indicator, ref['indicators'], at), d[:,:10].mean(1))
+        return _inputs(v, _crowd(p/scale, d, a, ref), ref, a)
+    x = _inputs(indicator, crowd, ref, at)
     if len(ready)>=200:
         rng,each = np.random.default_rng(seed),int(np.clip(len(ready)//4, 60, 300))
         xs,ys,half = [inputs(inject(ready, recon, 'cosmic', 0.), labels, True)],[np.zeros(len(x), int)],[np.arange(len(x))%2] # normalized twice, like the odd ones
@@ -463,7 +479,6 @@ def calibrate(
     score = _log_odds(x@ref['weight'].T+ref['bias'])[judges]
     ref['score'],ref['score_place'] = _within(score),ref['place'][judges]
     _,near = _neighbours(ref['score_place'], ref['score_place'], _NEAR, itself=True)
-    ref['usual'] = np.median(d[:,:10].mean(1), keepdims=True)
     ref['normal_snr'],ref['normal'] = _levels(_deviations(score[:,None], ref['score'][:,None], near)[:,0], ready.snr()[judges])
     model.reference = {k:np.ascontiguousarray(v, dtype=np.float32) for k,v in ref.items()}
     model.info['reference'] = ready.meta.apogee_id.astype(str).tolist() if 'apogee_id' in ready.meta else [f'row {i}' for i in np.flatnonzero(ok)]
@@ -501,7 +516,7 @@ def flag(
     if known.any(): out[known] = false_discovery_control(np.asarray(p_value)[known])<=fdr
     return out
 
-# %% ../nbs/05_anomaly_score.ipynb #803840f8
+# %% ../nbs/05_anomaly_score.ipynb #b0174d56
 _STARLY = np.array([c=='star' for c in ANOMALIES.values()])
 _IMITATED = dict(carbon='stronger bands of CO and CN', n_rich='stronger lines of CN', metal_poor='weaker lines of everything', m_dwarf='the light of a cool dwarf beside its own')
 
@@ -511,7 +526,7 @@ def _judge(model, values, z, snr, n_pix):
     place = _place(z, snr, n_pix)/ref['scale']
     d,at = _neighbours(place, ref['place'], _NEAR)
     judges = _neighbours(place, ref['score_place'], _NEAR)[1]
-    logits = _inputs(_deviations(values, ref['indicators'], at), d[:,:10].mean(1))@ref['weight'].T+ref['bias']
+    logits = _inputs(values, _crowd(place, d, at, ref), ref, at)@ref['weight'].T+ref['bias']
     return logits, _log_p(_deviations(_log_odds(logits)[:,None], ref['score'][:,None], judges)[:,0], snr, ref['normal'], ref['normal_snr']), d[:,:10].mean(1), at[:,0]
 
 def score(
@@ -545,7 +560,7 @@ def _score_rows(model, ready, labels, keep, explain, samples, details):
         names,best = np.array(list(ANOMALIES)),np.argsort(-log_kind[odd], axis=1)[:,:3]
         for i,b,(k,share,text) in zip(odd, best, _explain(model, ready.flux[odd], ready.ivar[odd], recon[odd], z[odd], names[best], np.take_along_axis(log_kind[odd], best, 1))):
             if not k and (o := names[b[0]]) in _IMITATED and log_kind[i,b[0]]>np.log(.8):
-                k,text = o,f'{_IMITATED[o]}, which the network imitates by latents {distance[i]/model.reference["usual"][0]:.1f} times as far from those of normal stars as usual'
+                k,text = o,f'{_IMITATED[o]}, which the network imitates by latents {distance[i]/np.median(model.reference["near"]):.1f} times as far from those of normal stars as usual'
             kind[i],reason[i],cause[i] = k,text,ANOMALIES.get(k, 'unknown')
     known = dict(snr=snr, n_pix=n_pix, chi2=chi2, logp=logp.astype(float), logp_latents=-values[:,INDICATORS.index('latents')].astype(float), distance=distance.astype(float), anomaly=_sigma(log_p), p_value=np.exp(log_p), flag=False,
         cause=cause, kind=kind, p_star=p_star, nearest=np.array(model.info['reference'], object)[near], reason=reason)
