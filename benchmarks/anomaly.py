@@ -24,6 +24,7 @@ KINDS,AMPLITUDES = list(ANOMALIES),(.5,1.,2.)
 class Pca:
     "Sixteen principal components; pixels without information are filled with the mean spectrum"
     def __init__(self, flux, ivar, n=16):
+        torch.manual_seed(0)
         self.mean = (flux*(ivar>0)).sum(0)/(ivar>0).sum(0).clip(min=1)
         x = torch.from_numpy(self.fill(flux, ivar))
         self.v = torch.svd_lowrank(x, n, niter=4)[2].numpy()
