@@ -12,10 +12,12 @@ from functools import lru_cache
 from scipy.special import logsumexp
 from torch import nn
 
-from .data import APOGEE_WAVE,CHIPS,Spectra,concat
+from pathlib import Path
+
+from .data import APOGEE_WAVE,CHIPS,Spectra,SpectraStore,concat
 from .preprocess import continuum_normalize,residual_velocity,velocity_templates
 from .simulate import ANOMALIES,BRACKETT,ELEMENTS,N_FFT,PIXEL_KMS,element_windows,synthesize,transfer
-from .train import TrainedModel,_passes,_prepared,_table,draw,load_model,reconstruct
+from .train import TrainedModel,_passes,_prepared,_table,draw,load_model
 from .vae import log_likelihood
 
 # %% ../nbs/05_anomaly.ipynb #05c3b921
@@ -67,7 +69,7 @@ def _pairs(x): return x[...,:-1:2]+x[...,1::2] # no line is narrower than two pi
 # %% ../nbs/05_anomaly.ipynb #75f8fd7d
 _E = [e.lower() for e in ELEMENTS]
 INDICATORS = ['chi2', *(f'{o}_{c}' for o in ('chi2','tension','step') for c in CHIPS), 'latents', 'emission', *_E, 'lines', 'dilution', 'ramp', 'sky', 'sky_chi2',
-    'worst', 'spike', 'displaced', 'second', 'cool', 'rotation', 'fast', 'smooth', 'coherent'] # `distance` from other stars is added by `calibrate`
+    'worst', 'spike', 'displaced', 'second', 'cool', 'rotation', 'fast', 'smooth', 'coherent'] # and three more of where its neighbours are, from `calibrate` on
 
 class _Look(nn.Module):
     "A network and the templates"
@@ -197,21 +199,23 @@ def inject(
     recon:np.ndarray, # Their reconstructions (N,P)
     kind:str, # One of `ANOMALIES`
     amplitude=1., # Strength: a number, or one for each star
-    seed:int=0 # Of what is random about them
+    seed:int=0, # Of what is random about them
+    method:str='true' # How the continuum is found once more, as in `continuum_normalize`; `None` to leave it
 ) -> Spectra: # As observed and prepared if they were odd; `meta` gains `anomaly` and `amplitude`
     "Make normal stars odd"
     if kind not in ANOMALIES: raise ValueError(f'unknown kind of anomaly {kind!r}: known are {", ".join(ANOMALIES)}')
     a = np.broadcast_to(np.asarray(amplitude, float), len(ready))
     changed = _INJECT[kind](recon.astype(float), a[:,None], np.random.default_rng([seed,list(ANOMALIES).index(kind)]), ready.ivar)-recon
-    flux,ivar = continuum_normalize(np.where(ready.ivar>0, ready.flux+changed, 1).astype(np.float32), ready.ivar)
+    flux,ivar = np.where(ready.ivar>0, ready.flux+changed, 1).astype(np.float32),ready.ivar
+    if method is not None: flux,ivar = continuum_normalize(flux, ivar, method)
     return ready.replace(flux=flux, ivar=ivar, meta=ready.meta.assign(anomaly=kind, amplitude=a))
 
 # %% ../nbs/05_anomaly_reasons.ipynb #5bf7d5c0
 @torch.no_grad()
-def _tangents(net, z):
-    "What each latent changes in the flux of one star (L,P), from latents (L,)"
-    z = torch.as_tensor(z, device=net.mean.device)[None]
-    J,c = net._slopes(z, None if not net.labels else torch.zeros(1, 2*len(net.labels), device=z.device))
+def _tangents(net, z, labels=None):
+    "What each latent changes in the flux of one star (L,P), from latents (L,) and labels (n,)"
+    z,labels = (None if o is None else torch.as_tensor(o, device=net.mean.device)[None] for o in (z,labels))
+    J,c = net._slopes(z, net._told(labels))
     b,_ = net._basis()
     return (J[0].t()@b*(net.mean+c@b).clamp(-6, 1.5).exp()).cpu().numpy()
 
@@ -327,13 +331,16 @@ _UNDO = dict(binary=_undo_binary, emission=_undo_emission, rotation=_undo_rotati
     metal_poor=_undo_metal_poor, m_dwarf=_undo_m_dwarf, velocity=_undo_velocity, cosmic=_undo_cosmic, sky=_undo_sky, swap=_undo_swap, step=_undo_step, persistence=_undo_persistence)
 
 # %% ../nbs/05_anomaly_reasons.ipynb #84fdd379
-def _explain(model, flux, ivar, recon, z, kinds, odds, least=1/3):
+def _explain(model, flux, ivar, labels, kinds, odds, least=1/3):
     "`explain` for stars (N,P) at a time, each with kinds of its own"
-    stars = [_Star(*o, _tangents(model.net, x)) for *o,x in zip(flux, ivar, recon, z)]
+    recon,z = draw(model.net, flux, ivar, labels=labels)
+    told = [None]*len(flux) if labels is None else labels
+    stars = [_Star(*o, _tangents(model.net, *x)) for *o,x in zip(flux, ivar, recon, zip(z, told))]
     todo = [[s.leave_out(np.zeros(len(s.w), bool), ''),*(_UNDO[k](s) for k in ks)] for s,ks in zip(stars, kinds)] # first, nothing is undone
     f,w = (np.concatenate([u[x] for us in todo for u in us]) for x in (0,1))
     run = lambda *b: model.net.eval().infer(*b, refine=3)[0] # far from what the encoder has learned, one step is not enough
-    fits = np.concatenate([o.cpu().numpy() for _,o in _passes(model.net, f, w, _no_labels(model, len(f)), run=run)])
+    told = None if labels is None else np.repeat(labels, [sum(len(u[0]) for u in us) for us in todo], axis=0)
+    fits = np.concatenate([o.cpu().numpy() for _,o in _passes(model.net, f, w, told, run=run)])
     drawn = iter(np.split(fits, np.cumsum([len(u[0]) for us in todo for u in us])[:-1]))
     out = []
     for s,us,ks,os in zip(stars, todo, kinds, odds):
@@ -346,10 +353,10 @@ def _explain(model, flux, ivar, recon, z, kinds, odds, least=1/3):
         x = np.convolve(s.w*s.r, box, 'same')/np.sqrt(np.maximum(np.convolve(s.w, box, 'same'), 1e-30))
         at = int(np.abs(x).argmax())
         chip = next((k for k,c in CHIPS.items() if c.start<=at<c.stop), 'no')
-        out.append(('',share,f'{"more" if x[at]>0 else "less"} flux than expected near {APOGEE_WAVE[at]:,.0f} Å ({chip} chip, {abs(x[at]):.0f} sigma); no known cause explains a third of the excess'))
+        lines = [e for e,w in zip(ELEMENTS, _windows()[:,max(at-4, 0):at+5]) if w.max()>.5]
+        where = f', where {" and ".join(lines)} ha{"ve lines" if len(lines)>1 else "s a line"}' if lines else ''
+        out.append(('',share,f'{"more" if x[at]>0 else "less"} flux than expected near {APOGEE_WAVE[at]:,.0f} Å ({chip} chip, {abs(x[at]):.0f} sigma){where}; no known cause explains a third of the excess'))
     return out
-
-def _no_labels(model, n): return np.full((n,len(model.net.labels)), np.nan, np.float32) if model.net.labels else None
 
 def explain(
     model:TrainedModel, # The model that drew the star
@@ -357,12 +364,12 @@ def explain(
     ivar:np.ndarray, # Its inverse variance (P,)
     kinds=None, # Kinds of `ANOMALIES` to try; default all
     odds=None, # Logarithm of how probable each of them is beforehand; default the same for all
+    labels:np.ndarray=None, # Labels (n,), if the network is told any
     least:float=1/3 # Smallest share of the excess chi-square a cause must explain
 ) -> tuple[str,float,str]: # Kind ('' if none is good enough), the share of the excess that it explains, a phrase
     "Why does this star not fit?"
     kinds = list(ANOMALIES) if kinds is None else list(kinds)
-    recon,z = draw(model.net, flux[None], ivar[None], labels=_no_labels(model, 1))
-    return _explain(model, flux[None], ivar[None], recon, z, [kinds], [np.zeros(len(kinds)) if odds is None else odds], least)[0]
+    return _explain(model, flux[None], ivar[None], None if labels is None else np.asarray(labels, np.float32)[None], [kinds], [np.zeros(len(kinds)) if odds is None else odds], least)[0]
 
 # %% ../nbs/05_anomaly_reasons.ipynb #3fd9e010
 def attribute(
@@ -370,11 +377,12 @@ def attribute(
     flux:np.ndarray, # Prepared flux (N,P)
     ivar:np.ndarray, # Its inverse variance (N,P)
     method:str='integrated', # `integrated` gradients, in chi-square per pixel, or `gradient`, chi-square per unit of flux
-    steps:int=32 # Of the integration
+    steps:int=32, # Of the integration
+    labels:np.ndarray=None # Labels (N,n), if the network is told any
 ) -> np.ndarray: # (N,P); 0 where there is no information
     "What each pixel adds to the chi-square of the encoder's reconstruction"
     if method not in ('integrated','gradient'): raise ValueError(f"method={method!r}: choose 'integrated' or 'gradient'")
-    net,labels = model.net.eval(),_no_labels(model, len(flux))
+    net = model.net.eval()
     f,w,*l = (torch.from_numpy(np.ascontiguousarray(o, dtype=np.float32)).to(net.mean.device) for o in (flux,ivar,*([] if labels is None else [labels])))
     def chi2(f, w, *l): return (w*torch.where(w>0, f-net.decode(net.encode(f, w, *l)[0], *l), 0)**2).sum(1)
     with torch.no_grad(): base = net.decode(net.encode(f, w, *l)[0], *l)
@@ -386,7 +394,7 @@ def attribute(
 # %% ../nbs/05_anomaly_score.ipynb #de706c4b
 _NEAR = 100 # normal stars to compare with
 
-def _place(z, snr, n_pix): return np.c_[z, 4*np.log(snr), n_pix/7000].astype(np.float32)
+def _place(z, snr, n_pix): return np.c_[z, 4*np.log(snr), n_pix/500].astype(np.float32)
 
 def _neighbours(place, among, k, itself=False, part=1024):
     "Distances and row numbers of the `k` nearest (N,k); without the star itself where it is among them"
@@ -396,8 +404,25 @@ def _neighbours(place, among, k, itself=False, part=1024):
         d.append(a[:,itself:].numpy()); at.append(b[:,itself:].numpy())
     return np.concatenate(d),np.concatenate(at)
 
-def _crowd(place, d, at, ref):
-    "Logarithms of the distance of the ten nearest, of its ratio to theirs, and of the distance from the middle of all (N,3)"
+def _fit_density(place, most=8):
+    "Means, roots of the inverse covariance, logarithms of the height of normal distributions: one, and a mixture; of either half"
+    from sklearn.mixture import GaussianMixture
+    n = int(np.clip(len(place)//500, 1, most))
+    def fit(x, n): return GaussianMixture(n, reg_covar=1e-2, max_iter=200, random_state=0).fit(x)
+    halves = [(fit(h, 1),fit(h, n)) for h in (place[::2,:-2],place[1::2,:-2])]
+    det = [[np.log(np.diagonal(g.precisions_cholesky_, axis1=1, axis2=2)).sum(1) for g in h] for h in halves]
+    return dict(density_mean=np.stack([np.r_[one.means_,mix.means_] for one,mix in halves]), density_root=np.stack([np.r_[one.precisions_cholesky_,mix.precisions_cholesky_] for one,mix in halves]),
+        density_height=np.stack([np.r_[0, np.log(mix.weights_)+d] for (_,mix),(_,d) in zip(halves, det)]))
+
+def _density(place, ref, itself=False):
+    "Half the squared Mahalanobis distance from the middle of all normal stars, and -log p of the mixture but for a constant (N,2)"
+    y = ((place[:,:-2]-ref['density_mean'][:,:,None])@ref['density_root']) # (2,1+K,N,L)
+    p = .5*(y**2).sum(-1)-ref['density_height'][...,None]
+    p = np.stack([p[:,0], -logsumexp(-p[:,1:], axis=1)], -1) # (2,N,2)
+    return p[1-np.arange(len(place))%2,np.arange(len(place))] if itself else p.mean(0)
+
+def _crowd(place, d, at, ref, itself=False):
+    "Logarithms of the distance of the ten nearest, of its ratio to theirs, and of the distance from the middle of all of them; densities (N,5)"
     near = d[:,:10].mean(1)+1e-6
     far = []
     for i in range(0, len(place), 256):
@@ -407,7 +432,7 @@ def _crowd(place, d, at, ref):
         c = c+.05*np.trace(c, axis1=1, axis2=2)[:,None,None]/c.shape[1]*np.eye(c.shape[1])+1e-6*np.eye(c.shape[1])
         x = place[i:i+256,:-2]-m
         far.append(np.einsum('ni,ni->n', x, np.linalg.solve(c, x[...,None])[...,0]))
-    return np.log(np.c_[near, near/ref['near'][at[:,:10]].mean(1), np.concatenate(far)+1e-6])
+    return np.c_[np.log(np.c_[near, near/ref['near'][at[:,:10]].mean(1), np.concatenate(far)+1e-6]), np.arcsinh(_density(place, ref, itself))]
 
 def _deviations(values, usual, at, part=1024):
     "By how many of their scatters values (N,I) lie above the mean of the neighbours `at` (N,k) in the table `usual` (R,I)"
@@ -426,7 +451,7 @@ def _inputs(values, crowd, ref, at):
     return np.c_[a, np.abs(a), crowd]
 
 def _learn(x, y):
-    "Weights (K,2I+9) and biases (K,) of the classes: normal, and `ANOMALIES`; a class that does not occur is never probable"
+    "Weights (K,2I+15) and biases (K,) of the classes: normal, and `ANOMALIES`; a class that does not occur is never probable"
     from sklearn.linear_model import LogisticRegression
     m,s = x.mean(0),x.std(0)+1e-6
     c = LogisticRegression(C=.05, max_iter=300).fit((x-m)/s, y)
@@ -435,7 +460,16 @@ def _learn(x, y):
     b[c.classes_] = c.intercept_-w[c.classes_]@m
     return w, b
 
-def _log_odds(logits): return logsumexp(logits[:,1:], axis=1)-logits[:,0]
+def _logits(x, ref, itself=False):
+    "Logarithms of the odds of the classes but for a constant (N,K)"
+    l = x@ref['weight'].transpose(0, 2, 1)+ref['bias'][:,None] # (2,N,K)
+    return l[1-np.arange(len(x))%2,np.arange(len(x))] if itself else l.mean(0)
+
+def _voices(logits, density): return np.c_[logsumexp(logits[:,1:], axis=1)-logits[:,0], density] # (N,3)
+
+def _surprise(voices, snr, ref):
+    "Logarithm of one over the harmonic mean of the probabilities that normal stars are as odd to each voice (N,)"
+    return logsumexp([np.log(w)-_log_p(v, snr, normal, ref['normal_snr']) for w,v,normal in zip((.5,.25,.25), voices.T, ref['voices'])], axis=0)
 
 def calibrate(
     model:TrainedModel, # A model; the result is kept in its `reference`
@@ -450,36 +484,40 @@ def calibrate(
     if ok.sum()<10: raise ValueError(f'{ok.sum()} normal stars are too few to calibrate the score: give at least 10')
     ready,labels = ready[ok],labels if labels is None else labels[ok]
     def look(r, labels): i,z,f,_ = _look(model, r, labels); return i,z,f,_place(z, r.snr(), (r.ivar>0).sum(1))
+    method = dict(map(tuple, model.recipe.steps)).get('normalize', {}).get('method')
     indicator,z,recon,place = look(ready, labels)
     scale = np.r_[z.std(0)+1e-3, 1, 1].astype(np.float32)
     ref = dict(scale=scale, place=place/scale)
     d,at = _neighbours(ref['place'], ref['place'], _NEAR, itself=True)
     ref['near'] = d[:,:10].mean(1)+1e-6
-    crowd = _crowd(ref['place'], d, at, ref)
+    ref |= _fit_density(ref['place'])
+    crowd = _crowd(ref['place'], d, at, ref, True)
     ref['indicators'] = _within(np.c_[indicator,crowd])
     def inputs(r, labels, itself=False):
         v,_,_,p = look(r, labels)
         d,a = _neighbours(p/scale, ref['place'], _NEAR, itself)
-        return _inputs(v, _crowd(p/scale, d, a, ref), ref, a)
+        return _inputs(v, _crowd(p/scale, d, a, ref, itself), ref, a)
     x = _inputs(indicator, crowd, ref, at)
     if len(ready)>=200:
         rng,each = np.random.default_rng(seed),int(np.clip(len(ready)//4, 60, 300))
-        xs,ys,half = [inputs(inject(ready, recon, 'cosmic', 0.), labels, True)],[np.zeros(len(x), int)],[np.arange(len(x))%2] # normalized twice, like the odd ones
+        xs,ys,half = [inputs(inject(ready, recon, 'cosmic', 0., method=method), labels, True)],[np.zeros(len(x), int)],[np.arange(len(x))%2] # normalized twice, like the odd ones
         for k,kind in enumerate(ANOMALIES, 1):
             if kind not in kinds: continue
             i = np.sort(rng.choice(len(ready), min(each, len(ready)), replace=False))
-            odd = inject(ready[i], recon[i], kind, np.exp(rng.uniform(np.log(1/3), np.log(2.5), len(i))), seed)
+            odd = inject(ready[i], recon[i], kind, np.exp(rng.uniform(np.log(1/3), np.log(2.5), len(i))), seed, method)
             xs.append(inputs(odd, labels if labels is None else labels[i])); ys.append(np.full(len(i), k)); half.append(i%2)
         X,y,half = map(np.concatenate, (xs,ys,half))
-        ref['weight'],ref['bias'] = _learn(X[half==0], y[half==0])
-        judges = np.arange(len(ready))%2==1 # they taught nothing, so that their scores are those of strangers
+        ref['weight'],ref['bias'] = map(np.stack, zip(*(_learn(X[half==h], y[half==h]) for h in (0,1))))
     else: # too few to learn from: deviations mean the same for every model
         other = load_model('apogee-sim-16').reference
-        ref['weight'],ref['bias'],judges = other['weight'],other['bias'],np.ones(len(ready), bool)
-    score = _log_odds(x@ref['weight'].T+ref['bias'])[judges]
-    ref['score'],ref['score_place'] = _within(score),ref['place'][judges]
-    _,near = _neighbours(ref['score_place'], ref['score_place'], _NEAR, itself=True)
-    ref['normal_snr'],ref['normal'] = _levels(_deviations(score[:,None], ref['score'][:,None], near)[:,0], ready.snr()[judges])
+        ref['weight'],ref['bias'] = other['weight'],other['bias']
+    voices,snr = _voices(_logits(x, ref, True), _density(ref['place'], ref, True)),ready.snr()
+    ref['voices'] = np.stack([_levels(v, snr)[1] for v in voices.T])
+    ref['normal_snr'] = _levels(snr, snr)[0]
+    score = _surprise(voices, snr, ref)
+    ref['score'] = _within(score)
+    ref['normal'] = _levels(_deviations(score[:,None], ref['score'][:,None], at)[:,0], snr)[1]
+    ref['fewest'] = (ready.ivar>0).sum(1).min(keepdims=True)
     model.reference = {k:np.ascontiguousarray(v, dtype=np.float32) for k,v in ref.items()}
     model.info['reference'] = ready.meta.apogee_id.astype(str).tolist() if 'apogee_id' in ready.meta else [f'row {i}' for i in np.flatnonzero(ok)]
     return model
@@ -495,8 +533,12 @@ def _log_p(score, snr, normal, normal_snr, tail=.05):
     "Logarithm of the share of normal stars (sorted, (G,n)) with as high a score (N,), between the groups that are next in S/N"
     n,k = normal.shape[1],max(int(tail*normal.shape[1]), 1)
     cut = normal[:,-k-1]
-    scale = max((normal[:,-k:]-cut[:,None]).mean(), 1e-3)
-    each = np.stack([np.where(score>c, np.log(k/n)-(score-c)/scale, np.log(np.clip((n-np.searchsorted(o, score)+.5)/(n+1), 1e-12, 1-.25/n))) for o,c in zip(normal, cut)])
+    excess = np.sort((normal[:,-k:]-cut[:,None]).ravel())
+    m,far = len(excess),max(len(excess)//10, 1)
+    end = excess[-far-1] if m>1 else 0
+    scale = max((excess[-far:]-end).mean(), 1e-3)
+    def beyond(x): return np.log(k/n)+np.where(x>end, np.log(far/m)-(x-end)/scale, np.log((m-np.searchsorted(excess, x)+.5)/(m+1)))
+    each = np.stack([np.where(score>c, beyond(score-c), np.log(np.clip((n-np.searchsorted(o, score)+.5)/(n+1), 1e-12, 1-.25/n))) for o,c in zip(normal, cut)])
     at = np.interp(np.log(snr), normal_snr, np.arange(len(normal)))
     lo = np.floor(at).astype(int)
     hi,r = np.minimum(lo+1, len(normal)-1),np.arange(len(score))
@@ -520,49 +562,65 @@ def flag(
 _STARLY = np.array([c=='star' for c in ANOMALIES.values()])
 _IMITATED = dict(carbon='stronger bands of CO and CN', n_rich='stronger lines of CN', metal_poor='weaker lines of everything', m_dwarf='the light of a cool dwarf beside its own')
 
+def _pattern(kind, values, distance, reference):
+    "A phrase for what is no excess of chi-square, or ''"
+    if kind in _IMITATED: return f'{_IMITATED[kind]}, which the network imitates by latents {distance/np.median(reference["near"]):.1f} times as far from those of normal stars as usual'
+    pulls = {c:values[INDICATORS.index(f'tension_{c}')] for c in CHIPS}
+    return f'the chips disagree about the star, the {max(pulls, key=pulls.get)} one most' if kind=='swap' else ''
+
 def _judge(model, values, z, snr, n_pix):
-    "Logits (N,K), log p (N,), distance (N,) and row number (N,) of the nearest normal star"
+    "Logits (N,K), log p (N,), mean distance of the ten nearest normal stars (N,), Mahalanobis distance from the middle of all (N,), row numbers (N,3) of the nearest"
     ref = model.reference
     place = _place(z, snr, n_pix)/ref['scale']
     d,at = _neighbours(place, ref['place'], _NEAR)
-    judges = _neighbours(place, ref['score_place'], _NEAR)[1]
-    logits = _inputs(values, _crowd(place, d, at, ref), ref, at)@ref['weight'].T+ref['bias']
-    return logits, _log_p(_deviations(_log_odds(logits)[:,None], ref['score'][:,None], judges)[:,0], snr, ref['normal'], ref['normal_snr']), d[:,:10].mean(1), at[:,0]
+    logits,density = _logits(_inputs(values, _crowd(place, d, at, ref), ref, at), ref),_density(place, ref)
+    surprise = _surprise(_voices(logits, density), snr, ref)
+    return logits, _log_p(_deviations(surprise[:,None], ref['score'][:,None], at)[:,0], snr, ref['normal'], ref['normal_snr']), d[:,:10].mean(1), np.sqrt(2*density[:,0]), at[:,:3]
 
 def score(
     model:TrainedModel, # A calibrated model
-    spectra, # `Spectra` as read, a store, or an iterator of `Spectra`
+    spectra, # `Spectra` as read, or a store
     fdr:float=.01, # False-discovery rate of `flag`
-    explain:float=.01, # Stars with a smaller `p_value` get a reason
+    explain:float=.01, # Stars with a smaller `p_value` get a reason, the oddest 500, or this share of all if that is more
     samples:int=0, # Draws of the latents for `logp`; 0 for the Laplace approximation
     details:bool=False # Give the indicators and the latents too
-) -> pd.DataFrame: # `apogee_id`, `file` (if known), `snr`, `n_pix`, `chi2`, `logp` and `logp_latents` (nats), `distance`, `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `p_star`, `nearest`, `reason`, one row per spectrum
+) -> pd.DataFrame: # `apogee_id`, `file` (if known), `snr`, `n_pix`, `chi2`, `logp` and `logp_latents` (nats), `distance`, `mahalanobis`, `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `p_star`, `nearest`, `reason`, one row per spectrum
     "How odd is each star, and why?"
     if model.reference is None: raise ValueError('this model is not calibrated: run calibrate on normal stars that it was not trained on')
-    many = spectra if not isinstance(spectra, (Spectra,str)) and hasattr(spectra, '__next__') else [spectra]
-    t = pd.concat([_score_rows(model, *o, explain, samples, details) for s in many for o in _prepared(model, s, keep_lost=True)], ignore_index=True)
+    if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
+    tables,odds = zip(*(_score_rows(model, *o, samples, details) for o in _prepared(model, spectra, keep_lost=True)))
+    t,odds = pd.concat(tables, ignore_index=True),np.concatenate(odds)
     t['flag'] = flag(t.p_value, fdr)
+    odd = np.flatnonzero(t.p_value<explain)
+    odd = np.sort(odd[np.argsort(-t.anomaly[odd].to_numpy())[:max(500, int(explain*len(t)))]])
+    for ready,labels,_ in _prepared(model, spectra, 64, True, only=odd) if len(odd) else ():
+        rows,odd = odd[:len(ready)],odd[len(ready):]
+        t.loc[rows,['kind','cause','reason']] = _reasons(model, ready, labels, t.loc[rows], odds[rows])
     return t
 
-def _score_rows(model, ready, labels, keep, explain, samples, details):
+def _score_rows(model, ready, labels, keep, samples, details):
+    "Rows without flag and reason, and the logarithm of how probable each kind is (N,K)"
     values,z,recon,logp = _look(model, ready, labels)
     chi2,snr,n_pix = reduced_chi2(recon, ready.flux, ready.ivar),ready.snr().astype(float),(ready.ivar>0).sum(1)
     ok = keep & np.isfinite(chi2) & (chi2>0) & (snr>0) & np.isfinite(z).all(1)
     if samples:
         g = torch.Generator(model.net.mean.device).manual_seed(0)
         for b,o in _passes(model.net, ready.flux, ready.ivar, labels, run=lambda *b: log_likelihood(model.net.eval(), *b, samples=samples, generator=g)): logp[b] = o.cpu().numpy()
-    logits,log_p,distance,near = _judge(model, np.where(ok[:,None], values, 0), np.where(ok[:,None], z, 0), np.where(ok, snr, 1), n_pix)
-    log_kind = logits[:,1:]-logsumexp(logits[:,1:], axis=1, keepdims=True)
-    p_star = np.exp(log_kind[:,_STARLY]).sum(1)
-    kind,cause,reason = (np.full(len(ready), '', object) for _ in range(3))
-    reason[~ok] = 'not scored: no pixel with a usable flux and error'
-    if len(odd := np.flatnonzero(ok & (np.exp(log_p)<explain))):
-        names,best = np.array(list(ANOMALIES)),np.argsort(-log_kind[odd], axis=1)[:,:3]
-        for i,b,(k,share,text) in zip(odd, best, _explain(model, ready.flux[odd], ready.ivar[odd], recon[odd], z[odd], names[best], np.take_along_axis(log_kind[odd], best, 1))):
-            if not k and (o := names[b[0]]) in _IMITATED and log_kind[i,b[0]]>np.log(.8):
-                k,text = o,f'{_IMITATED[o]}, which the network imitates by latents {distance[i]/np.median(model.reference["near"]):.1f} times as far from those of normal stars as usual'
-            kind[i],reason[i],cause[i] = k,text,ANOMALIES.get(k, 'unknown')
-    known = dict(snr=snr, n_pix=n_pix, chi2=chi2, logp=logp.astype(float), logp_latents=-values[:,INDICATORS.index('latents')].astype(float), distance=distance.astype(float), anomaly=_sigma(log_p), p_value=np.exp(log_p), flag=False,
-        cause=cause, kind=kind, p_star=p_star, nearest=np.array(model.info['reference'], object)[near], reason=reason)
-    if details: known |= {**{k:v.astype(float) for k,v in zip(INDICATORS, values.T)}, 'chi2':chi2, **{f'z{k}':v.astype(float) for k,v in enumerate(z.T)}}
-    return _table(ready, ok, **known)
+    logits,log_p,distance,far,near = _judge(model, np.where(ok[:,None], values, 0), np.where(ok[:,None], z, 0), np.where(ok, snr, 1), n_pix)
+    odds = logits[:,1:]-logsumexp(logits[:,1:], axis=1, keepdims=True)
+    names = np.array(model.info['reference'], object)
+    known = dict(snr=snr, n_pix=n_pix, chi2=chi2, logp=logp.astype(float), logp_latents=-values[:,INDICATORS.index('latents')].astype(float), distance=distance.astype(float), mahalanobis=far.astype(float), anomaly=_sigma(log_p), p_value=np.exp(log_p), flag=False,
+        cause='', kind='', p_star=np.exp(odds[:,_STARLY]).sum(1), nearest=[' '.join(names[o]) for o in near], reason=np.where(ok, '', 'not scored: no pixel with a usable flux and error').astype(object))
+    details = {**{k:v.astype(float) for k,v in zip(INDICATORS, values.T) if k!='chi2'}, **{f'z{k}':v.astype(float) for k,v in enumerate(z.T)}} if details else {}
+    return _table(ready, ok, **known, **details), odds
+
+def _reasons(model, ready, labels, t, odds):
+    "Kind, cause and reason of each of some stars, which are rows of `score`"
+    names,best = np.array(list(ANOMALIES)),np.argsort(-odds, axis=1)[:,:3]
+    values,out = _look(model, ready, labels)[0],[]
+    for i,(k,_,text) in enumerate(_explain(model, ready.flux, ready.ivar, labels, names[best], np.take_along_axis(odds, best, 1))):
+        first,n,fewest = str(names[best[i,0]]),t.n_pix.iloc[i],int(model.reference['fewest'][0])
+        if not k and odds[i,best[i,0]]>np.log(.5) and (phrase := _pattern(first, values[i], t.distance.iloc[i], model.reference)): k,text = first,phrase
+        if n<fewest/2: k,text = 'few_pixels',f'only {n:,} pixels carry information; the normal stars have {fewest:,} or more'
+        out.append((k,{**ANOMALIES, 'few_pixels':'data'}.get(k, 'unknown'),text))
+    return out

@@ -497,15 +497,15 @@ def _passes(net, flux, ivar, labels, bs=64, run=None):
     for b in (slice(i, i+bs) for i in range(0, len(flux), bs)): yield b,run(*(torch.from_numpy(np.ascontiguousarray(o[b], dtype=np.float32)).to(device) for o in arrays))
 
 # %% ../nbs/04_train_model.ipynb #23c415b4
-def _prepared(model, spectra, rows=1024, keep_lost=None):
-    "Prepared spectra and their labels, some rows at a time, `keep` saying which have any information"
+def _prepared(model, spectra, rows=1024, keep_lost=None, only=None):
+    "Prepared spectra and their labels, some rows at a time (`only` these row numbers, if given), `keep` saying which have any information"
     if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
     stored = isinstance(spectra, SpectraStore)
     note = spectra.path/'recipe.json' if stored else None
     done = stored and note.is_file()
     if done and Recipe.from_json(note.read_text())!=model.recipe: raise ValueError(f'{spectra.path}: was prepared by another recipe than the model\'s: give the store it was made from')
-    for i in range(0, max(len(spectra), 1), rows):
-        s = spectra[i:i+rows]
+    for i in range(0, max(len(spectra if only is None else only), 1), rows):
+        s = spectra[i:i+rows] if only is None else spectra[only[i:i+rows]]
         ready = s if done else model.recipe(s, keep_lost=stored if keep_lost is None else keep_lost)
         if odd := [o for o in model.net.labels if o not in ready.meta]: raise ValueError(f'this model is told {", ".join(model.net.labels)}, but the spectra have no column {", ".join(odd)}')
         yield ready, ready.meta[list(model.net.labels)].to_numpy(np.float32) if model.net.labels else None, (ready.ivar>0).any(1)
