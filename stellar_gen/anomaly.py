@@ -465,7 +465,7 @@ def _logits(x, ref, itself=False):
     l = x@ref['weight'].transpose(0, 2, 1)+ref['bias'][:,None] # (2,N,K)
     return l[1-np.arange(len(x))%2,np.arange(len(x))] if itself else l.mean(0)
 
-def _voices(logits, density): return np.c_[logsumexp(logits[:,1:], axis=1)-logits[:,0], density] # (N,3)
+def _voices(logits, density): return np.c_[logsumexp(logits[:,1:], axis=1)-logits[:,0], np.arcsinh(density)] # (N,3); nobody knows a normal distribution's far wings to be right
 
 def _surprise(voices, snr, ref):
     "Logarithm of one over the harmonic mean of the probabilities that normal stars are as odd to each voice (N,)"
