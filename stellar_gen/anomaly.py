@@ -465,11 +465,13 @@ def _logits(x, ref, itself=False):
     l = x@ref['weight'].transpose(0, 2, 1)+ref['bias'][:,None] # (2,N,K)
     return l[1-np.arange(len(x))%2,np.arange(len(x))] if itself else l.mean(0)
 
-def _voices(logits, density): return np.c_[logsumexp(logits[:,1:], axis=1)-logits[:,0], np.arcsinh(density)] # (N,3); nobody knows a normal distribution's far wings to be right
+def _voices(logits, density): return np.c_[logsumexp(logits[:,1:], axis=1)-logits[:,0], density] # (N,3)
 
 def _surprise(voices, snr, ref):
     "Logarithm of one over the harmonic mean of the probabilities that normal stars are as odd to each voice (N,)"
-    return logsumexp([np.log(w)-_log_p(v, snr, normal, ref['normal_snr']) for w,v,normal in zip((.5,.25,.25), voices.T, ref['voices'])], axis=0)
+    p = [_log_p(v, snr, normal, ref['normal_snr']) for v,normal in zip(voices.T, ref['voices'])]
+    least = -np.log(len(ref['place']))
+    return logsumexp([np.log(.5)-p[0], *(np.log(.25)-np.maximum(o, least) for o in p[1:])], axis=0)
 
 def calibrate(
     model:TrainedModel, # A model; the result is kept in its `reference`
@@ -514,9 +516,7 @@ def calibrate(
     voices,snr = _voices(_logits(x, ref, True), _density(ref['place'], ref, True)),ready.snr()
     ref['voices'] = np.stack([_levels(v, snr)[1] for v in voices.T])
     ref['normal_snr'] = _levels(snr, snr)[0]
-    score = _surprise(voices, snr, ref)
-    ref['score'] = _within(score)
-    ref['normal'] = _levels(_deviations(score[:,None], ref['score'][:,None], at)[:,0], snr)[1]
+    ref['normal'] = _levels(_surprise(voices, snr, ref), snr)[1]
     ref['fewest'] = (ready.ivar>0).sum(1).min(keepdims=True)
     model.reference = {k:np.ascontiguousarray(v, dtype=np.float32) for k,v in ref.items()}
     model.info['reference'] = ready.meta.apogee_id.astype(str).tolist() if 'apogee_id' in ready.meta else [f'row {i}' for i in np.flatnonzero(ok)]
@@ -574,8 +574,7 @@ def _judge(model, values, z, snr, n_pix):
     place = _place(z, snr, n_pix)/ref['scale']
     d,at = _neighbours(place, ref['place'], _NEAR)
     logits,density = _logits(_inputs(values, _crowd(place, d, at, ref), ref, at), ref),_density(place, ref)
-    surprise = _surprise(_voices(logits, density), snr, ref)
-    return logits, _log_p(_deviations(surprise[:,None], ref['score'][:,None], at)[:,0], snr, ref['normal'], ref['normal_snr']), d[:,:10].mean(1), np.sqrt(2*density[:,0]), at[:,:3]
+    return logits, _log_p(_surprise(_voices(logits, density), snr, ref), snr, ref['normal'], ref['normal_snr']), d[:,:10].mean(1), np.sqrt(2*density[:,0]), at[:,:3]
 
 def score(
     model:TrainedModel, # A calibrated model

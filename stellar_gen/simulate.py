@@ -125,12 +125,12 @@ def _giants():
 def sample_labels(
     n:int, # Number of stars
     seed:int=0, # Seed of the random numbers
-    mix:dict=None, # Weights of `giant`, `dwarf`, `hot`; default 65, 25, 10
+    mix:dict=None, # Weights of `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`; default 65, 25, 10 and none
     first:int=0 # Row number of the first star in its survey
 ) -> pd.DataFrame: # `kind`, `teff`, `logg`, `fe_h`, `alpha_m`, `c_fe` ... `nd_fe`, `vsini`, `vmacro`, `rv`, `vhelio`, `v_obs`, `a_v`, `dib_v`, `resolution_blue` ..., `persistence`, `snr`
     "Labels of a plausible survey"
     mix = mix or dict(giant=65, dwarf=25, hot=10)
-    if odd := set(mix)-{'giant','dwarf','hot'}: raise ValueError(f'unknown kinds of star in mix: {sorted(odd)}; known are giant, dwarf and hot')
+    if odd := set(mix)-{'giant','dwarf','hot','subgiant','supergiant'}: raise ValueError(f'unknown kinds of star in mix: {sorted(odd)}; known are giant, dwarf, hot, subgiant and supergiant')
     uniform = iter(np.array([np.random.default_rng([seed,first+i]).random(48) for i in range(n)]).reshape(n,48).T)
     def u(): return next(uniform)
     def normal(scale=1.): return scale*ndtri(u())
@@ -139,11 +139,12 @@ def sample_labels(
     d = pd.DataFrame(_giants()[(u()*len(_giants())).astype(int)], columns=['teff','logg','fe_h','alpha_m'])
     d.insert(0, 'kind', kind)
     a,b = u(),u()
-    teff = np.where(kind=='hot', 7500*4**a, 3500+4000*a)
+    teff = np.select([kind=='hot', kind=='subgiant', kind=='supergiant'], [7500*4**a, 4800+1700*a, 3500+1900*a], 3500+4000*a)
     beta = np.where(teff<5772, .8, .57)
     logg = 4.44 + (1-2*beta)*4/(3.5-2*beta)*np.log10(teff/5772) + .1*np.log(np.maximum(b, 1e-9))
+    logg = np.select([kind=='subgiant', kind=='supergiant'], [3.4+.7*b, b*(4.44+4*np.log10(teff/5772)-3.4)], logg)
     low = np.where(teff<8000, np.interp(teff, *_grid()['cool_min_logg'].T), np.interp(teff, *_grid()['hot_min_logg'].T))
-    ms,giant = kind!='giant',kind=='giant'
+    ms,giant = kind!='giant',np.isin(kind, ('giant','supergiant'))
     fe_h,alpha = np.clip(-.1+normal(.25), -1.4, .5),.03+normal(.05)
     d.loc[ms,'teff'],d.loc[ms,'logg'],d.loc[ms,'fe_h'],d.loc[ms,'alpha_m'] = teff[ms],np.clip(logg, low, 5)[ms],fe_h[ms],alpha[ms]
     mean = dict.fromkeys(('O','Mg','Si','S','Ca','Ti'), d.alpha_m) | dict(C=np.where(giant, -.1, 0), N=np.where(giant, .2, 0), Mn=.2*d.fe_h)
@@ -285,9 +286,9 @@ _ODD_RECORD = dict(cosmic=_cosmic, sky=_bad_sky, step=_step)
 # %% ../nbs/00b_simulate_survey.ipynb #2554bde9
 _BLOCK = 32
 
-def _odd_labels(seed, first, kinds, amplitudes):
+def _odd_labels(seed, first, kinds, amplitudes, mix=None):
     "Labels of some rows of a survey, with what is odd about them"
-    labels = sample_labels(len(kinds), seed, first=first).assign(anomaly=kinds, amplitude=np.where(np.array(kinds)=='', 0., amplitudes), row=np.arange(first, first+len(kinds)), seed=seed)
+    labels = sample_labels(len(kinds), seed, mix, first).assign(anomaly=kinds, amplitude=np.where(np.array(kinds)=='', 0., amplitudes), row=np.arange(first, first+len(kinds)), seed=seed)
     for i,k in enumerate(kinds):
         if k in _MIX:
             d = sample_labels(1, seed, _MIX[k], first+i)
@@ -306,12 +307,12 @@ def true_flux(
         if m.get('anomaly') in _ODD_LIGHT and m['amplitude']>0: flux[i] = _ODD_LIGHT[m['anomaly']](flux[i], m, m['amplitude'], np.random.default_rng([int(m['seed']),int(m['row']),3]))
     return flux
 
-def _simulate_block(block, seed, kinds, amplitudes):
+def _simulate_block(block, seed, kinds, amplitudes, mix=None):
     first = block*_BLOCK
-    labels = _odd_labels(seed, first, kinds, amplitudes)
+    labels = _odd_labels(seed, first, kinds, amplitudes, mix)
     return observe(true_flux(labels), labels, seed, first)
 
-def _plan(n, seed, anomalies, amplitude):
+def _plan(n, seed, anomalies, amplitude, mix):
     "Kinds and amplitudes of all rows, filled up to whole blocks"
     if odd := set(anomalies or ())-set(ANOMALIES): raise ValueError(f'unknown anomalies: {sorted(odd)}; known are {", ".join(ANOMALIES)}')
     kinds = [k for k,c in (anomalies or {}).items() for _ in range(c)]
@@ -320,17 +321,18 @@ def _plan(n, seed, anomalies, amplitude):
     if a is None: raise ValueError(f'{len(amplitude)} amplitudes for {len(kinds)} anomalies: give one, or one for each')
     whole = -(-n//_BLOCK)*_BLOCK
     kinds,a = ['']*(n-len(kinds))+kinds+['']*(whole-n),np.r_[np.zeros(n-len(kinds)),a,np.zeros(whole-n)]
-    return [(b,seed,kinds[b*_BLOCK:(b+1)*_BLOCK],a[b*_BLOCK:(b+1)*_BLOCK]) for b in range(whole//_BLOCK)]
+    return [(b,seed,kinds[b*_BLOCK:(b+1)*_BLOCK],a[b*_BLOCK:(b+1)*_BLOCK],mix) for b in range(whole//_BLOCK)]
 
 def simulate(
     n:int, # Number of stars
     seed:int=0, # Seed: the same seed gives the same survey
     anomalies:dict=None, # How many of each kind of `ANOMALIES` the last rows shall be
-    amplitude=1. # Strength of what is odd: one number, or one for each odd star
+    amplitude=1., # Strength of what is odd: one number, or one for each odd star
+    mix:dict=None # Weights of the kinds of star, as in `sample_labels`
 ) -> Spectra: # The survey; `meta` holds the true labels, and `anomaly` ('' for a normal star)
     "A survey of simulated stars"
     if n<1: raise ValueError(f'n={n}: a survey has at least one star')
-    return concat(_simulate_block(*p) for p in _plan(n, seed, anomalies, amplitude))[:n]
+    return concat(_simulate_block(*p) for p in _plan(n, seed, anomalies, amplitude, mix))[:n]
 
 # %% ../nbs/00b_simulate_survey.ipynb #6d6dbac2
 def _simulate_batch(plans): return concat(_simulate_block(*p) for p in plans)
@@ -341,6 +343,7 @@ def simulate_store(
     seed:int=0, # As in `simulate`
     anomalies:dict=None, # As in `simulate`
     amplitude=1., # As in `simulate`
+    mix:dict=None, # As in `simulate`
     overwrite:bool=False, # Replace a store that is already there
     workers:int=None, # Processes; default all cores
     batch:int=512, # Stars to a batch
@@ -350,7 +353,7 @@ def simulate_store(
     from joblib import Parallel,delayed
     out = Path(out)
     if out.exists() and not (overwrite and is_store(out)): raise FileExistsError(f'{out}: exists already' + ('; choose another name or ask to overwrite it' if is_store(out) else ' and is no store'))
-    plan,step = _plan(n, seed, anomalies, amplitude),max(batch//_BLOCK, 1)
+    plan,step = _plan(n, seed, anomalies, amplitude, mix),max(batch//_BLOCK, 1)
     plans = [plan[i:i+step] for i in range(0, len(plan), step)]
     tmp = out.with_name(f'.{out.name}.partial')
     store = SpectraStore.create(tmp, overwrite=True)
