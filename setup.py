@@ -32,7 +32,7 @@ setup(
     package_data={'stellar_gen': ['assets/*', 'assets/*/*', 'py.typed']},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','flows','explain')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
+    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','flows','explain','maps')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
     entry_points={'console_scripts': cfg['console_scripts'].split()},
     zip_safe=False,
 )

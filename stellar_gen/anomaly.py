@@ -473,6 +473,11 @@ def _surprise(voices, snr, ref):
     least = -np.log(len(ref['place']))
     return logsumexp([np.log(.5)-p[0], *(np.log(.25)-np.maximum(o, least) for o in p[1:])], axis=0)
 
+def _strays(voices, expected=.5):
+    "Stars farther out than an exponential tail through the 80th and 95th percentiles lets expect"
+    a,b = np.quantile(voices, [.8,.95], axis=0)
+    return (voices>b+(b-a)/np.log(4)*np.log(.05*len(voices)/expected)).any(1)
+
 def calibrate(
     model:TrainedModel, # A model; the result is kept in its `reference`
     spectra, # Normal stars that were not trained on, `Spectra` as read or a store, at least 10; a few thousand are better
@@ -484,7 +489,9 @@ def calibrate(
     ready,labels = concat(p[0] for p in parts),None if parts[0][1] is None else np.concatenate([p[1] for p in parts])
     ok = (ready.ivar>0).any(1) & (ready.snr()>0)
     if ok.sum()<10: raise ValueError(f'{ok.sum()} normal stars are too few to calibrate the score: give at least 10')
-    ready,labels = ready[ok],labels if labels is None else labels[ok]
+    return _calibrated(model, ready[ok], labels if labels is None else labels[ok], seed, kinds)
+
+def _calibrated(model, ready, labels, seed, kinds, again=3):
     def look(r, labels): i,z,f,_ = _look(model, r, labels); return i,z,f,_place(z, r.snr(), (r.ivar>0).sum(1))
     method = dict(map(tuple, model.recipe.steps)).get('normalize', {}).get('method')
     indicator,z,recon,place = look(ready, labels)
@@ -514,12 +521,14 @@ def calibrate(
         other = load_model('apogee-sim-16').reference
         ref['weight'],ref['bias'] = other['weight'],other['bias']
     voices,snr = _voices(_logits(x, ref, True), _density(ref['place'], ref, True)),ready.snr()
+    odd = _strays(voices)
+    if again and odd.any() and len(ready)>=200: return _calibrated(model, ready[~odd], labels if labels is None else labels[~odd], seed, kinds, again-1)
     ref['voices'] = np.stack([_levels(v, snr)[1] for v in voices.T])
     ref['normal_snr'] = _levels(snr, snr)[0]
     ref['normal'] = _levels(_surprise(voices, snr, ref), snr)[1]
     ref['fewest'] = (ready.ivar>0).sum(1).min(keepdims=True)
     model.reference = {k:np.ascontiguousarray(v, dtype=np.float32) for k,v in ref.items()}
-    model.info['reference'] = ready.meta.apogee_id.astype(str).tolist() if 'apogee_id' in ready.meta else [f'row {i}' for i in np.flatnonzero(ok)]
+    model.info['reference'] = ready.meta.apogee_id.astype(str).tolist() if 'apogee_id' in ready.meta else [f'row {i}' for i in range(len(ready))]
     return model
 
 # %% ../nbs/05_anomaly_score.ipynb #36e87d3a

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Quiet', 'Seed', 'Device', 'Overwrite', 'Epochs', 'Latent', 'Model', 'Inputs', 'Table', 'main', 'simulate',
-           'ingest', 'fetch', 'crossmatch', 'train', 'score', 'encode', 'report', 'run_demo', 'demo']
+           'ingest', 'fetch', 'crossmatch', 'train', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo',
+           'demo']
 
 # %% ../nbs/08_cli.ipynb #9dd71b7c
 import sys,time
@@ -178,7 +179,7 @@ def _table_of(model, inputs, quiet, work):
         try: t = work(model, s)
         except ValueError as e: bad.append(f'{name or names[0]}: {_error(e)}'); continue
         if name: t = t.assign(file=name)[['file',*(c for c in t if c!='file')]]
-        lost = t['z0' if 'z0' in t else 'anomaly'].isna().to_numpy()
+        lost = t[next(c for c in ('z0','anomaly','chi2') if c in t)].isna().to_numpy()
         bad += [f'{names[i]}: {t.reason[i] if "reason" in t else "no pixel with a usable flux and error"}' for i in np.flatnonzero(lost)]
         tables.append(t[~lost])
     for line in bad: typer.echo(f'stellar_gen: {line}', err=True)
@@ -219,6 +220,50 @@ def encode(model:Model, inputs:Inputs, out:Table, device:Device=None, quiet:Quie
     check_table_path(out)
     from stellar_gen.train import encode,load_model
     _write(*_table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, encode), out, 'encoded', quiet)
+
+@app.command()
+def classify(
+    model:Model, inputs:Inputs, out:Table,
+    guess:Annotated[bool, typer.Option('--guess', help='Labels for stars unlike those that were learned from, too.')]=False,
+    device:Device=None, quiet:Quiet=False
+):
+    "Types and labels of stars with errors (teff, e_teff, ..., type, p_type), one row each; a star unlike those that were learned from has a reason instead."
+    from functools import partial
+    from stellar_gen.data import check_table_path
+    check_table_path(out)
+    from stellar_gen.classify import classify
+    from stellar_gen.train import load_model
+    _write(*_table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, partial(classify, abstain=not guess)), out, 'classified', quiet)
+
+@app.command()
+def generate(
+    model:Annotated[Path, typer.Argument(help='Model folder, or apogee-sim-16, which comes with the package.')],
+    out:Annotated[Path, typer.Option(help='Store to write, or a folder with --fits.')],
+    n:Annotated[int, typer.Option('--n', min=1, help='Number of stars.')]=100,
+    teff:Annotated[Optional[float], typer.Option(help='Effective temperature, K.')]=None, logg:Annotated[Optional[float], typer.Option(help='Surface gravity, dex.')]=None,
+    fe_h:Annotated[Optional[float], typer.Option('--fe-h', help='Metallicity, dex.')]=None, alpha_m:Annotated[Optional[float], typer.Option('--alpha-m', help='Alpha elements over metals, dex.')]=None,
+    snr:Annotated[Optional[float], typer.Option(min=1, help='Record them at this S/N; without it they are noiseless.')]=None,
+    vsini:Annotated[Optional[float], typer.Option(min=0, help='Rotation to add, km/s.')]=None, rv:Annotated[Optional[float], typer.Option(help='Velocity to add, km/s.')]=None,
+    resolution:Annotated[Optional[float], typer.Option(help='Resolving power to come down to.')]=None,
+    fits:Annotated[bool, typer.Option('--fits', help='A file for each star, shaped like the survey\'s apStar, instead of a store.')]=False,
+    seed:Seed=0, overwrite:Overwrite=False, quiet:Quiet=False
+):
+    "Make stars that nobody has observed, of the given labels or of all kinds."
+    import pandas as pd
+    from stellar_gen.data import SpectraStore,is_store,progress
+    if out.exists() and not (overwrite and is_store(out) and not fits): raise FileExistsError(f'{out}: exists already; choose another --out' + (' or give --overwrite' if is_store(out) and not fits else ''))
+    from stellar_gen.generate import generate,write_apstar
+    from stellar_gen.train import load_model
+    m,given = load_model(model),{k:v for k,v in dict(teff=teff, logg=logg, fe_h=fe_h, alpha_m=alpha_m).items() if v is not None}
+    labels,made = pd.DataFrame([given]) if given else None,None
+    tmp = out.with_name(f'.{out.name}.partial')
+    for i in progress(range(0, n, 1000), 'generating', -(-n//1000), quiet):
+        s = generate(m, min(1000, n-i), labels, snr=snr, vsini=vsini, rv=rv, resolution=resolution, seed=1000*seed+i//1000)
+        if fits: write_apstar(s, tmp)
+        else: made = SpectraStore.create(tmp, s, overwrite=True) if made is None else made.append(s)
+    if out.exists(): import shutil; shutil.rmtree(out)
+    tmp.rename(out)
+    _say(quiet, f'{out}: {n:,} stars')
 
 @app.command()
 def report(

@@ -408,8 +408,11 @@ class TrainedModel:
     recipe:Recipe # How to prepare spectra for it
     info:dict = field(default_factory=dict) # Training data, losses, versions: anything JSON can hold
     reference:dict = None # What normal stars look like to it, from `calibrate`: arrays by name
+    labeller:dict = None # How to read labels from its latents, from `learn_labels`: arrays by name
+    prior:dict = None # Where in the latents stars are, from `learn_prior`: arrays by name
 
 FORMAT = 2 # of the model folder
+_PARTS = dict(reference=('place',2,'calibrate'), labeller=('x_mean',1,'learn_labels'), prior=('z_mean',0,'learn_prior')) # which array must have how many columns more than there are latents, and what makes it
 
 def save_model(
     model:TrainedModel, # What to save
@@ -425,7 +428,8 @@ def save_model(
     tmp = Path(tempfile.mkdtemp(prefix=path.name+'.', suffix='.part', dir=path.parent))
     try:
         save_file({k:(v.half() if half else v).contiguous().cpu() for k,v in model.net.state_dict().items()}, tmp/'model.safetensors')
-        if model.reference is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in model.reference.items()}, tmp/'reference.safetensors')
+        for name in _PARTS:
+            if (part := getattr(model, name)) is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in part.items()}, tmp/f'{name}.safetensors')
         versions = {o:version(o) for o in ('stellar_gen','torch','fastai','numpy')}
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
@@ -456,13 +460,15 @@ def load_model(
         if config['format']!=FORMAT: raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: train it again, or use the stellar_gen it was made with')
         net = SpectraVAE(**config['net'])
         tensors = load_file(path/'model.safetensors')
-        ref = {k:v.astype(np.float32) for k,v in load_np(path/'reference.safetensors').items()} if (path/'reference.safetensors').is_file() else None
+        parts = {o:{k:v.astype(np.float32) for k,v in load_np(path/f'{o}.safetensors').items()} for o in _PARTS if (path/f'{o}.safetensors').is_file()}
         if bad := [k for k,v in tensors.items() if not v.isfinite().all()]: raise ValueError(f'{len(bad)} of its tensors hold numbers that are not finite ({", ".join(bad[:3])})')
         net.load_state_dict(tensors)
         recipe = Recipe(**config['recipe'])
         if recipe.n_pix!=net.config['n_pix']: raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {recipe.n_pix}')
-        if ref is not None and (ref['place'].shape[1]!=net.latent+2 or not all(np.isfinite(v).all() for v in ref.values())): raise ValueError('its reference stars belong to another network, or are not finite: calibrate it again')
-        return TrainedModel(net.to(device).eval(), recipe, config['info'], ref)
+        for o,p in parts.items():
+            what,more,remedy = _PARTS[o]
+            if p[what].shape[-1]!=net.latent+more or not all(np.isfinite(v).all() for v in p.values()): raise ValueError(f'its {o} belongs to another network, or is not finite: run {remedy} again')
+        return TrainedModel(net.to(device).eval(), recipe, config['info'], **parts)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
         raise ValueError(f'{path}: unusable model: ' + ' '.join(str(e).split())[:300]) from e
 

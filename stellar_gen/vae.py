@@ -227,16 +227,16 @@ class SpectraVAE(nn.Module):
             self._cache = key,b,(b*self.information)@b.t()
         return self._cache[1:]
 
-    @torch.no_grad()
     def newton(self,
         z:torch.Tensor, # Latents (B,L) to start at
         flux:torch.Tensor, # Flux (B,P)
         ivar:torch.Tensor, # Its inverse variance (B,P)
         labels=None # Labels (B,n), if the network is told any
     ): # Latents (B,L) one Gauss-Newton step further, their covariance (B,L,L), the flux (B,P) where it started, and what the latents change there: coefficients (B,coefs,L), or with `layers` flux (B,P,L)
-        "The least-squares solution of the decoder made linear"
-        if torch.is_autocast_enabled(z.device.type):
-            with torch.autocast(z.device.type, enabled=False): return self.newton(z, flux, ivar, labels)
+        "The least-squares solution of the decoder made linear; no gradients flow through it"
+        with torch.no_grad(),torch.autocast(z.device.type, enabled=False): return self._newton(z, flux, ivar, labels)
+
+    def _newton(self, z, flux, ivar, labels=None):
         told,eye = self._told(labels),torch.eye(self.latent, device=z.device)
         if self.layers: # exactly, because the layers are not linear in anything
             recon = self.decode(z, labels)

@@ -11,7 +11,7 @@ def test_wheel_installs_and_scores(root, tmp_path):
     sh(sys.executable, '-m', 'build', '--wheel', '--outdir', tmp_path/'dist', root)
     whl, = (tmp_path/'dist').glob('*.whl')
     names = zipfile.ZipFile(whl).namelist()
-    assert sum(n.startswith('stellar_gen/assets/') for n in names)==12
+    assert sum(n.startswith('stellar_gen/assets/') for n in names)==14
     assert not [n for n in names if not n.startswith(('stellar_gen/','stellar_gen-'))]
     venv.create(tmp_path/'env', with_pip=True)
     python = tmp_path/'env'/'bin'/'python'
