@@ -1,10 +1,10 @@
-"""How well labels and types are read, how sure it is, and from how few labels; and whether generated stars are real.
+"""How well labels and types are read, how sure it is, and from how few labels.
 
     python benchmarks/classify.py [--test 6000] [--model apogee-sim-16] [--pool 10000]
 
-Test stars are the simulator's, with subgiants, supergiants, carbon-rich stars and fast rotators among them. Few labels: the same small
-network learns from latents, from sixteen principal-component scores and from pixels (every fourth one averaged, which is
-what fits into memory), the same stars, the same number of steps.
+Test stars are the simulator's, with subgiants, supergiants, carbon-rich stars and fast rotators among them. Few labels: the
+same small network learns from latents, from sixteen principal-component scores and from pixels (means of four, to save
+memory), the same stars, the same number of steps.
 """
 import argparse, tempfile, time
 from pathlib import Path

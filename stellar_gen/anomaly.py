@@ -473,7 +473,7 @@ def _surprise(voices, snr, ref):
     least = -np.log(len(ref['place']))
     return logsumexp([np.log(.5)-p[0], *(np.log(.25)-np.maximum(o, least) for o in p[1:])], axis=0)
 
-def _strays(voices, expected=.5):
+def _strays(voices, expected=.05):
     "Stars farther out than an exponential tail through the 80th and 95th percentiles lets expect"
     a,b = np.quantile(voices, [.8,.95], axis=0)
     return (voices>b+(b-a)/np.log(4)*np.log(.05*len(voices)/expected)).any(1)
