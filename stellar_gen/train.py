@@ -421,6 +421,7 @@ def save_model(
     half:bool=False # In half precision
 ) -> Path: # `path`
     "Write a model folder: all of it, or nothing"
+    from stellar_gen import __version__
     path = Path(path)
     is_model = (path/'config.json').is_file() and (path/'model.safetensors').is_file()
     if path.exists() and not (overwrite and is_model): raise FileExistsError(f'{path}: exists already' + ('; choose another name or ask to overwrite it' if is_model else ' and is no model'))
@@ -430,7 +431,7 @@ def save_model(
         save_file({k:(v.half() if half else v).contiguous().cpu() for k,v in model.net.state_dict().items()}, tmp/'model.safetensors')
         for name in _PARTS:
             if (part := getattr(model, name)) is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in part.items()}, tmp/f'{name}.safetensors')
-        versions = {o:version(o) for o in ('stellar_gen','torch','fastai','numpy')}
+        versions = {'stellar_gen':__version__, **{o:version(o) for o in ('torch','fastai','numpy')}}
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
         tmp.chmod(0o755); [p.chmod(0o644) for p in tmp.glob('*.safetensors')]
