@@ -364,7 +364,7 @@ def explain(
     ivar:np.ndarray, # Its inverse variance (P,)
     kinds=None, # Kinds of `ANOMALIES` to try; default all
     odds=None, # Logarithm of how probable each of them is beforehand; default the same for all
-    labels:np.ndarray=None, # Labels (n,), if the network is told any
+    labels:np.ndarray|None=None, # Labels (n,), if the network is told any
     least:float=1/3 # Smallest share of the excess chi-square a cause must explain
 ) -> tuple[str,float,str]: # Kind ('' if none is good enough), the share of the excess that it explains, a phrase
     "Why does this star not fit?"
@@ -378,7 +378,7 @@ def attribute(
     ivar:np.ndarray, # Its inverse variance (N,P)
     method:str='integrated', # `integrated` gradients, in chi-square per pixel, or `gradient`, chi-square per unit of flux
     steps:int=32, # Of the integration
-    labels:np.ndarray=None # Labels (N,n), if the network is told any
+    labels:np.ndarray|None=None # Labels (N,n), if the network is told any
 ) -> np.ndarray: # (N,P); 0 where there is no information
     "What each pixel adds to the chi-square of the encoder's reconstruction"
     if method not in ('integrated','gradient'): raise ValueError(f"method={method!r}: choose 'integrated' or 'gradient'")

@@ -173,7 +173,7 @@ _VISIT = 'v.apogee_id, v.telescope, v.field, v.location_id, v.plate, v.mjd, v.fi
 def apogee_sql(
     what:str='stars', # `stars` (combined spectra and ASPCAP's labels) or `visits`
     where:str='', # Condition; the tables are `s` (apogeeStar) and `a` (aspcapStar), or `v` (apogeeVisit)
-    top:int=None # At most so many rows
+    top:int|None=None # At most so many rows
 ) -> str: # SQL for `query_sql`
     "Ask SkyServer for APOGEE stars or visits"
     if what not in ('stars','visits'): raise ValueError(f"what={what!r}: choose 'stars' or 'visits'")

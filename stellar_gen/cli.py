@@ -290,7 +290,7 @@ def run_demo(
     n:int=4000, # Simulated stars to train on, a tenth of them held out to validate and calibrate
     epochs:int=25, # Passes over them
     seed:int=0, # Seed of all random numbers
-    device:str=None, # Torch device
+    device:str|None=None, # Torch device
     quiet:bool=False, # Say nothing
     held_out:int=200, # Normal stars to score
     each:int=4 # Stars to make odd, of every kind

@@ -59,8 +59,8 @@ class Spectra:
         wave:np.ndarray, # Wavelengths (P,), vacuum Å, increasing
         flux:np.ndarray, # Flux (N,P), or (P,) for one spectrum
         ivar:np.ndarray, # Inverse variance of `flux`, same shape; 0 marks a pixel without information
-        bitmask:np.ndarray=None, # APOGEE_PIXMASK (N,P), or None where there is none
-        meta:pd.DataFrame=None # One row per spectrum: `apogee_id`, `ra`, `dec` (deg), `snr`, `teff` (K), `logg`, `fe_h`, ...
+        bitmask:np.ndarray|None=None, # APOGEE_PIXMASK (N,P), or None where there is none
+        meta:pd.DataFrame|None=None # One row per spectrum: `apogee_id`, `ra`, `dec` (deg), `snr`, `teff` (K), `logg`, `fe_h`, ...
     ):
         self.wave = np.asarray(wave, float)
         self.flux,self.ivar = (np.atleast_2d(np.asarray(o, np.float32)) for o in (flux,ivar))
@@ -382,7 +382,7 @@ def read_spectrum(
 def progress(
     items, # What to go through
     text:str, # What is being done
-    total:int=None, # How many there are, if `items` has no length
+    total:int|None=None, # How many there are, if `items` has no length
     quiet:bool=False # Show nothing
 ): # `items`, one by one
     "A progress bar on a terminal and in a notebook, and none when output is neither"
@@ -413,7 +413,7 @@ def _read_all(files, visits=False, workers=None):
 def read_spectra(
     paths, # Files or folders, or one of them
     visits:bool=False, # As in `read_spectrum`
-    workers:int=None, # Processes; default all cores for more than 32 files
+    workers:int|None=None, # Processes; default all cores for more than 32 files
     quiet:bool=False # No progress bar
 ) -> tuple[Spectra|None,pd.DataFrame]: # What was read (None if nothing; `meta.path` says whence), and a table `file`, `error` of what was not
     "Read many files; a bad one costs nothing but itself"
@@ -545,7 +545,7 @@ class SpectraStore:
     @classmethod
     def create(cls,
         path, # Folder to make
-        spectra:Spectra=None, # What to put into it at once
+        spectra:Spectra|None=None, # What to put into it at once
         wave:np.ndarray=APOGEE_WAVE, # Wavelengths (P,) of a store that begins empty
         overwrite:bool=False, # Replace a store that is already there
         chunk:int=128 # Rows to a chunk
@@ -580,7 +580,7 @@ class SpectraStore:
 
     def append(self,
         spectra:Spectra, # On the same grid; with a bitmask if the store has one
-        failed:pd.DataFrame=None # Files of this batch that could not be read
+        failed:pd.DataFrame|None=None # Files of this batch that could not be read
     ) -> 'SpectraStore': # The store, longer
         "Add a batch: all of it, or nothing"
         import zarr
@@ -694,7 +694,7 @@ def ingest(
     out, # Store to make, or to complete
     visits:bool=False, # As in `read_spectrum`
     batch:int=256, # Files to a batch
-    workers:int=None, # Processes; default all cores
+    workers:int|None=None, # Processes; default all cores
     quiet:bool=False # No progress bar
 ) -> SpectraStore: # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
@@ -813,9 +813,9 @@ BAD_ASPCAP = ASPCAPFLAG.STAR_BAD | ASPCAPFLAG.NO_ASPCAP_RESULT | ASPCAPFLAG.MISS
 
 def quality_cuts(
     table:pd.DataFrame, # `Spectra.meta`, or a catalog
-    snr:float=None, # Lowest signal-to-noise ratio
-    starflag:int=None, # Bits of `starflag` to refuse, for example `BAD_STAR`
-    aspcapflag:int=None, # Bits of `aspcapflag` to refuse, for example `BAD_ASPCAP`
+    snr:float|None=None, # Lowest signal-to-noise ratio
+    starflag:int|None=None, # Bits of `starflag` to refuse, for example `BAD_STAR`
+    aspcapflag:int|None=None, # Bits of `aspcapflag` to refuse, for example `BAD_ASPCAP`
     unique:bool=False # Of the rows of one `apogee_id`, only the one of highest S/N
 ) -> pd.DataFrame: # A column of booleans for every cut that was asked for, True where a row passes
     "Which rows are good enough, cut by cut"

@@ -97,15 +97,15 @@ def _near(model, spectra, n, spread, rng):
 
 def generate(
     model:TrainedModel, # A model, without labels of its own
-    n:int=None, # How many; default one for each row of `labels`, 10 otherwise
-    labels:pd.DataFrame=None, # Labels of the stars, some or all of those that `learn_prior` was told
-    near:Spectra=None, # A star to stay near to, as read
-    between:Spectra=None, # Two stars to go from one to the other, as read
+    n:int|None=None, # How many; default one for each row of `labels`, 10 otherwise
+    labels:pd.DataFrame|None=None, # Labels of the stars, some or all of those that `learn_prior` was told
+    near:Spectra|None=None, # A star to stay near to, as read
+    between:Spectra|None=None, # Two stars to go from one to the other, as read
     spread:float=.5, # How far from `near`, in units of the scatter of stars like it
-    snr:float=None, # Record them at this S/N, one number or one for each star; without it they are noiseless
-    vsini:float=None, # Rotation to add, km/s
-    rv:float=None, # Velocity to add, km/s
-    resolution:float=None, # Resolving power to come down to, below 22,500
+    snr:float|None=None, # Record them at this S/N, one number or one for each star; without it they are noiseless
+    vsini:float|None=None, # Rotation to add, km/s
+    rv:float|None=None, # Velocity to add, km/s
+    resolution:float|None=None, # Resolving power to come down to, below 22,500
     seed:int=0 # Of all random numbers
 ) -> Spectra: # The stars; `meta` holds `apogee_id` and the labels they were made from, if from labels
     "Stars that nobody has observed"

@@ -44,7 +44,7 @@ def inflate_sky(
 def fill_bad(
     flux:np.ndarray, # Flux (N,P); may hold anything where `ivar` is 0
     ivar:np.ndarray, # Inverse variance (N,P)
-    model:np.ndarray=None # Flux (N,P) to fill in; default the line between the good neighbours
+    model:np.ndarray|None=None # Flux (N,P) to fill in; default the line between the good neighbours
 ) -> np.ndarray: # Flux (N,P), finite everywhere; 1 in a spectrum without any good pixel
     "A number in every pixel"
     if model is not None: return np.where(ivar>0, flux, model)
@@ -145,7 +145,7 @@ def continuum_normalize(
     flux:np.ndarray, # Flux on the APOGEE grid (N,8575)
     ivar:np.ndarray, # Inverse variance (N,8575)
     method:str='true', # `true`, `pseudo` (without the learned part), `clip` or `quantile`
-    pixels:np.ndarray=None, # Continuum pixels; default `continuum_pixels()`
+    pixels:np.ndarray|None=None, # Continuum pixels; default `continuum_pixels()`
     deg:int=4 # Degree of the polynomial on each chip
 ) -> tuple[np.ndarray,np.ndarray]: # Flux over the continuum and its inverse variance (N,8575)
     "Divide each chip by its continuum"
@@ -499,7 +499,7 @@ def _prepare_rows(path, first, last, recipe):
 def preprocess_store(
     store, # Store of spectra as read
     out, # Store to make, or to complete
-    recipe:Recipe=None, # How to prepare them; default `Recipe()`
+    recipe:Recipe|None=None, # How to prepare them; default `Recipe()`
     batch:int=1024, # Rows at a time
     quiet:bool=False # No progress bar
 ): # The store of prepared spectra; `meta.usable` is False where nothing was left

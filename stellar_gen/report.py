@@ -34,7 +34,7 @@ def plot_star(
     ready:Spectra, # Prepared spectra
     recon:np.ndarray, # Their reconstruction (N,P)
     i:int, # Row to plot
-    attention:np.ndarray=None # Where the encoder looks (P,), from `SpectraVAE.attention`
+    attention:np.ndarray|None=None # Where the encoder looks (P,), from `SpectraVAE.attention`
 ) -> Figure: # Three chips, flux and residual
     "A spectrum under its reconstruction"
     fig = Figure(figsize=(11,7), layout='constrained')
@@ -165,7 +165,7 @@ def write_report(
     top:int=5, # Ranked stars that get a figure
     rows:int=200, # Ranked stars in the table, beside the rows of `show`
     intro:str='', # A paragraph to begin with
-    votes:pd.DataFrame=None # `apogee_id` and `vote`, as the page saves them, to rank by
+    votes:pd.DataFrame|None=None # `apogee_id` and `vote`, as the page saves them, to rank by
 ) -> pd.DataFrame: # The scores, in the order of the spectra, with `rank` and `group`
     "Score spectra and write a page about them"
     if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)

@@ -125,7 +125,7 @@ def _giants():
 def sample_labels(
     n:int, # Number of stars
     seed:int=0, # Seed of the random numbers
-    mix:dict=None, # Weights of `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`; default 65, 25, 10 and none
+    mix:dict|None=None, # Weights of `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`; default 65, 25, 10 and none
     first:int=0 # Row number of the first star in its survey
 ) -> pd.DataFrame: # `kind`, `teff`, `logg`, `fe_h`, `alpha_m`, `c_fe` ... `nd_fe`, `vsini`, `vmacro`, `rv`, `vhelio`, `v_obs`, `a_v`, `dib_v`, `resolution_blue` ..., `persistence`, `snr`
     "Labels of a plausible survey"
@@ -326,9 +326,9 @@ def _plan(n, seed, anomalies, amplitude, mix):
 def simulate(
     n:int, # Number of stars
     seed:int=0, # Seed: the same seed gives the same survey
-    anomalies:dict=None, # How many of each kind of `ANOMALIES` the last rows shall be
+    anomalies:dict|None=None, # How many of each kind of `ANOMALIES` the last rows shall be
     amplitude=1., # Strength of what is odd: one number, or one for each odd star
-    mix:dict=None # Weights of the kinds of star, as in `sample_labels`
+    mix:dict|None=None # Weights of the kinds of star, as in `sample_labels`
 ) -> Spectra: # The survey; `meta` holds the true labels, and `anomaly` ('' for a normal star)
     "A survey of simulated stars"
     if n<1: raise ValueError(f'n={n}: a survey has at least one star')
@@ -341,11 +341,11 @@ def simulate_store(
     out, # Store to make
     n:int, # Number of stars
     seed:int=0, # As in `simulate`
-    anomalies:dict=None, # As in `simulate`
+    anomalies:dict|None=None, # As in `simulate`
     amplitude=1., # As in `simulate`
-    mix:dict=None, # As in `simulate`
+    mix:dict|None=None, # As in `simulate`
     overwrite:bool=False, # Replace a store that is already there
-    workers:int=None, # Processes; default all cores
+    workers:int|None=None, # Processes; default all cores
     batch:int=512, # Stars to a batch
     quiet:bool=False # No progress bar
 ) -> SpectraStore: # The survey

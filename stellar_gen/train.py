@@ -113,7 +113,7 @@ def split_by_star(
 # %% ../nbs/04_train.ipynb #5ac77fd1
 def spectra_dls(
     spectra, # `Spectra` as read, a store of them (or its path), or a `Simulator`; `meta.apogee_id` names the star of each row
-    recipe:Recipe=None, # How to prepare them; default `Recipe()`
+    recipe:Recipe|None=None, # How to prepare them; default `Recipe()`
     bs:int=64, # Stars per batch
     valid:float=.1, # Share of the stars to hold out
     seed:int=0, # Seed of the division
@@ -148,7 +148,7 @@ def spectra_dls(
 # %% ../nbs/04_train.ipynb #7fe80ceb
 def prepared_store(
     store:SpectraStore, # Spectra as read, or prepared already
-    recipe:Recipe=None, # How they are to be prepared; default as they are, or else `Recipe()`
+    recipe:Recipe|None=None, # How they are to be prepared; default as they are, or else `Recipe()`
     quiet:bool=True # No progress bar
 ) -> tuple[SpectraStore,Recipe]: # The prepared store and its recipe
     "A store itself if it is prepared; otherwise the one beside it, `NAME.prepared`, made or completed when needed"
@@ -224,10 +224,10 @@ def vae_groups(
 def spectra_learner(
     dls:DataLoaders, # What `spectra_dls` made
     arch:str='vae', # A key of `ARCHS`
-    loss:ElboLoss=None, # Default `ElboLoss()`, of an autoencoder `ElboLoss(beta=0)`
+    loss:ElboLoss|None=None, # Default `ElboLoss()`, of an autoencoder `ElboLoss(beta=0)`
     seed:int=0, # Seed of the weights and of the training
     lr:float=2e-3, # Largest learning rate
-    start:'TrainedModel'=None, # A model to go on from; its network is copied
+    start:'TrainedModel|None'=None, # A model to go on from; its network is copied
     cbs=(), # More callbacks
     metrics=(chi2_per_pixel, kl), # What to report of the held-out stars, besides the loss
     **kwargs # Passed to `SpectraVAE`
@@ -335,7 +335,7 @@ class Checkpoint(Callback):
     def __init__(self,
         path, # File to write (safetensors)
         write:bool=True, # Write it; of several processes only one should
-        job:dict=None # What else must be the same to go on (data, seed, rates): anything JSON can hold
+        job:dict|None=None # What else must be the same to go on (data, seed, rates): anything JSON can hold
     ): self.path,self.write,self.job = Path(path),write,json.loads(json.dumps(job or {}))
     def _keepers(self): return {type(c).__name__:c for c in self.learn.cbs if hasattr(c, 'state_dict')}
     def _generators(self): return [t for t in self._dl().after_batch.fs if getattr(t, 'generator', None) is not None or hasattr(t, 'seed')]
@@ -490,7 +490,7 @@ def draw(
     flux:np.ndarray, # Prepared flux (N,P)
     ivar:np.ndarray, # Its inverse variance (N,P)
     bs:int=64, # Stars at a time: more do not fit into a cache
-    labels:np.ndarray=None # Labels (N,k), if the network is told any
+    labels:np.ndarray|None=None # Labels (N,k), if the network is told any
 ) -> tuple[np.ndarray,np.ndarray]: # Reconstruction (N,P) and latent means (N,L)
     "Run a network on arrays, batch by batch"
     recon,mu = np.empty(flux.shape, np.float32),np.empty((len(flux), net.latent), np.float32)
@@ -579,7 +579,7 @@ def log_prob(
 def evaluate(
     model:TrainedModel, # A model
     spectra, # `Spectra` as read, or a store
-    truth:np.ndarray=None # Noiseless flux over the continuum (N,P), where it is known
+    truth:np.ndarray|None=None # Noiseless flux over the continuum (N,P), where it is known
 ) -> pd.DataFrame: # `apogee_id`, `kind` (if known), `snr`, `n_pix`, `chi2`, `chi2_scatter`, `cosine`, `angle` (degrees), `rms_weighted`, `kl` (nats), and `rms_truth`
     "Metrics star by star, to be grouped by S/N or by type"
     tables,at = [],0
@@ -642,7 +642,7 @@ def train_store(
     out, # Model folder to write
     arch:str='vae', # As in `spectra_learner`
     epochs:int=25, # Passes over the training stars
-    lr:float=None, # Largest learning rate; default 2e-3, and 5e-4 where a model goes on
+    lr:float|None=None, # Largest learning rate; default 2e-3, and 5e-4 where a model goes on
     bs:int=64, # Stars per batch and process
     valid:float=.1, # Share of the stars to hold out
     seed:int=0, # Of the division, the weights, and the training

@@ -290,7 +290,7 @@ class SpectraVAE(nn.Module):
     def start_at_components(self,
         flux:torch.Tensor, # Training spectra (N,P), a few thousand are enough
         ivar:torch.Tensor, # Their inverse variance (N,P)
-        labels:torch.Tensor=None # Their labels (N,n), if the network is told any
+        labels:torch.Tensor|None=None # Their labels (N,n), if the network is told any
     ):
         "Let the decoder draw the weighted mean spectrum and its principal components; pixels no star has information on stay at the continuum"
         ok = ivar>0
@@ -364,7 +364,7 @@ class ElboLoss(nn.Module):
         beta:float=1., # Weight of the divergence
         free_bits:float=0., # Nats of each latent, on average over the batch, that cost nothing
         mmd:float=0., # Weight of the discrepancy of all latents from a normal prior
-        nu:float=None # Degrees of freedom of Student's distribution; default the normal one
+        nu:float|None=None # Degrees of freedom of Student's distribution; default the normal one
     ):
         super().__init__()
         self.beta,self.free_bits,self.mmd,self.nu = beta,free_bits,mmd,nu
@@ -382,9 +382,9 @@ def log_likelihood(
     net:nn.Module, # A `SpectraVAE`
     flux:torch.Tensor, # Prepared flux (B,P)
     ivar:torch.Tensor, # Its inverse variance (B,P)
-    labels:torch.Tensor=None, # Labels (B,n), if the network is told any
+    labels:torch.Tensor|None=None, # Labels (B,n), if the network is told any
     samples:int=32, # Draws of the latents
-    generator:torch.Generator=None # Of the random numbers, on the network's device
+    generator:torch.Generator|None=None # Of the random numbers, on the network's device
 ) -> torch.Tensor: # Nats (B,), a lower bound that rises with `samples`
     "Importance-weighted estimate of the log-likelihood of each star"
     _,z,_ = net.infer(flux, ivar, labels)
