@@ -596,8 +596,8 @@ def score(
     "How odd is each star, and why?"
     if model.reference is None: raise ValueError('this model is not calibrated: run calibrate on normal stars that it was not trained on')
     if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
-    tables,odds = zip(*(_score_rows(model, *o, samples, details) for o in _prepared(model, spectra, keep_lost=True)))
-    t,odds = pd.concat(tables, ignore_index=True),np.concatenate(odds)
+    tables,parts = zip(*(_score_rows(model, *o, samples, details) for o in _prepared(model, spectra, keep_lost=True)))
+    t,odds = pd.concat(tables, ignore_index=True),np.concatenate(parts)
     t['flag'] = flag(t.p_value, fdr)
     odd = np.flatnonzero(t.p_value<explain)
     odd = np.sort(odd[np.argsort(-t.anomaly[odd].to_numpy())[:max(500, int(explain*len(t)))]])

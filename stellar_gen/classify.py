@@ -39,7 +39,7 @@ def stellar_types(
         carbon_rich=column('c_o')>1, fast_rotator=column('vsini')>np.where(t<6250, 10, 100)), index=labels.index)
 
 # %% ../nbs/06_classify.ipynb #eff0cf95
-_TRANSFORMS = dict(teff=(np.log, np.exp, lambda v: v), vsini=(lambda v: np.log(np.maximum(v, 0)+5), lambda y: np.maximum(np.exp(y)-5, 0), lambda v: v+5), c_o=(np.log, np.exp, lambda v: v)) # there, back, and the derivative of back
+_TRANSFORMS:dict[str,tuple] = dict(teff=(np.log, np.exp, lambda v: v), vsini=(lambda v: np.log(np.maximum(v, 0)+5), lambda y: np.maximum(np.exp(y)-5, 0), lambda v: v+5), c_o=(np.log, np.exp, lambda v: v)) # there, back, and the derivative of back
 _PLAIN = lambda v: v, lambda y: y, np.ones_like
 
 class LabelNet(nn.Module):
@@ -173,7 +173,7 @@ def classify(
     abstain:bool=True # Give no labels to stars unlike those that were learned from
 ) -> pd.DataFrame: # `apogee_id`, `file` (if known), `snr`, `chi2`; each label and its error `e_...`; `type`, `p_type`, `p_carbon_rich`, `p_fast_rotator` (if temperature and gravity were learned); `reason` why there are none; one row per spectrum
     "Labels and types of stars, and how sure they are"
-    net,part,labels = _label_net(model),model.labeller,model.info['labeller']['labels']
+    net,part,labels = _label_net(model),model.labeller or {},model.info['labeller']['labels']
     tables = []
     for ready,told,keep in _prepared(model, spectra, keep_lost=True):
         x,chi2 = _star_inputs(model, ready, told)
@@ -181,7 +181,7 @@ def classify(
         with torch.no_grad(): mu,raw = (o.numpy() for o in net.predict(torch.from_numpy(np.where(ok[:,None], x, 0))))
         e = raw*part['scale']*_inflate(np.where(ok, chi2, 1))
         out = dict(snr=ready.snr().astype(float), chi2=chi2)
-        reason = np.array([_beyond(*q, part, labels) if o else 'no pixel with a usable flux and error' for *q,o in zip(mu, raw, e, ok)], object)
+        reason = np.array([_beyond(*q, part, labels) if o else 'no pixel with a usable flux and error' for *q,o in zip(mu, raw, e, ok)], dtype=object) # type: ignore[type-var]
         good = ok & ((reason=='') | (not abstain))
         for k,o in enumerate(labels):
             _,back,slope = _TRANSFORMS.get(o, _PLAIN)

@@ -93,7 +93,7 @@ def fetch(
     from stellar_gen.archive import fetch,query_sql,sas_paths
     from stellar_gen.data import read_catalog,write_table
     if (ids is None)==(query is None): raise ValueError('give either --ids FILE or --query SQL')
-    table = read_catalog(ids) if ids else query_sql(query, release)
+    table = read_catalog(ids) if ids else query_sql(str(query), release)
     got = fetch(sas_paths(table, kind, release), out, checksums, workers, quiet=quiet)
     write_table(got, out/'fetched.csv')
     for r in got[got.status=='failed'].itertuples(): typer.echo(f'stellar_gen: {r.path}: {r.error}', err=True)

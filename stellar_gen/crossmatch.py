@@ -166,7 +166,7 @@ def crossmatch(
     alone = (nc[i]==1) & (nr[j]==1)
     e = [_errors(t, o, s) for t,o,s in zip((left,right), errors, ('left','right'))]
     if e[0] is None and e[1] is None: sigma = np.full(len(i), max(np.median(sep[alone])/1.1774 if alone.any() else radius/3, 1e-3))
-    else: sigma = np.hypot(*(0 if o is None else o[k] for o,k in zip(e, (i,j))))+np.zeros(len(i))
+    else: sigma = np.hypot(0 if e[0] is None else e[0][i], 0 if e[1] is None else e[1][j])+np.zeros(len(i))
     norm = sep/sigma
     log = -.5*norm**2-2*np.log(sigma)
     m = _magnitudes(p, q, i, j, alone, *(pd.to_numeric(t[c], errors='coerce').to_numpy(float) for t,c in zip((left,right), mags)), radius*_ARCSEC) if mags else 0

@@ -7,6 +7,7 @@ __all__ = ['APOGEE_WAVE', 'CHIPS', 'APOGEE_PIXMASK', 'STARFLAG', 'ASPCAPFLAG', '
 
 # %% ../nbs/00_data.ipynb #d30ad121
 import os,re,shutil,tempfile,warnings
+from collections.abc import Callable,Iterable
 from enum import IntFlag
 from functools import lru_cache
 from html import escape
@@ -55,6 +56,9 @@ BAD_PIXELS = APOGEE_PIXMASK(0b11111111) | APOGEE_PIXMASK.NOT_ENOUGH_PSF | APOGEE
 # %% ../nbs/00_data.ipynb #5f1c3b8e
 class Spectra:
     "N spectra on one wavelength grid, with their uncertainties and a table of what is known about each"
+    plot:Callable; save:Callable[...,Path]; to_specutils:Callable; to_table:Callable[...,Table] # defined where each has its lesson
+    open:Callable[...,'Spectra']; from_specutils:Callable[...,'Spectra']; from_table:Callable[...,'Spectra']; _repr_html_:Callable[...,str]
+
     def __init__(self,
         wave:np.ndarray, # Wavelengths (P,), vacuum Å, increasing
         flux:np.ndarray, # Flux (N,P), or (P,) for one spectrum
@@ -79,8 +83,8 @@ class Spectra:
         bad = ~(self.ivar>=0) | np.isinf(self.ivar) | ((self.ivar>0) & ~np.isfinite(self.flux))
         if bad.any(): raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra have a negative or non-finite ivar, or ivar>0 beside a non-finite flux: set their ivar to 0')
 
-    def __len__(self): return len(self.flux)
-    def __getitem__(self, i):
+    def __len__(self) -> int: return len(self.flux)
+    def __getitem__(self, i) -> 'Spectra':
         i = [i] if isinstance(i, (int,np.integer)) else i
         return type(self)(self.wave, self.flux[i], self.ivar[i], None if self.bitmask is None else self.bitmask[i], self.meta.iloc[np.arange(len(self))[i]])
     def __repr__(self):
@@ -101,7 +105,7 @@ class Spectra:
 
 # %% ../nbs/00_data.ipynb #d8744c66
 def concat(
-    spectra:list # `Spectra` on one grid
+    spectra:Iterable[Spectra] # On one grid
 ) -> Spectra: # All their rows, in order
     "Stack several `Spectra`"
     spectra = list(spectra)
@@ -141,7 +145,7 @@ def plot_spectra(
         y = np.where(empty | flagged, np.nan, spectra.flux[i])
         a.plot(spectra.wave, y, **{**dict(lw=.4, c='k'), **kwargs})
         if np.array_equal(spectra.wave, APOGEE_WAVE):
-            for (k,c),col in zip(CHIPS.items(), ('tab:blue','tab:green','tab:red')): a.axvspan(*spectra.wave[[c.start,c.stop-1]], color=col, alpha=.06, lw=0)
+            for c,col in zip(CHIPS.values(), ('tab:blue','tab:green','tab:red')): a.axvspan(*spectra.wave[[c.start,c.stop-1]], color=col, alpha=.06, lw=0)
         lo,hi = np.nanpercentile(y, [.5,99.5]) if np.isfinite(y).any() else (0,1)
         for m,col in ((empty & ~flagged,'0.6'), (flagged,'tab:red')): a.vlines(spectra.wave[m], 0, .03, color=col, lw=.3, transform=a.get_xaxis_transform())
         for k,e in enumerate(lines):
@@ -480,6 +484,8 @@ def _write_part(table, path):
 
 class SpectraStore:
     "Spectra on disk, opened lazily"
+    batches:Callable; ingest:Callable[...,'SpectraStore'] # defined further below
+
     def __init__(self,
         path # Folder of the store
     ):
@@ -552,6 +558,7 @@ class SpectraStore:
     ) -> 'SpectraStore': # The new store
         "Make a store: all of it, or nothing"
         import zarr
+        from zarr.codecs import BloscCodec
         path = Path(path)
         if path.exists() and not (overwrite and is_store(path)):
             raise FileExistsError(f'{path}: exists already' + ('; choose another name or ask to overwrite it' if is_store(path) else ' and is no store'))
@@ -561,7 +568,7 @@ class SpectraStore:
         try:
             g = zarr.open_group(tmp/'spectra.zarr', mode='w', zarr_format=3, attributes=dict(format='stellar_gen spectra', version=1, wave_unit='Angstrom (vacuum)', flux_unit='1e-17 erg / (s cm2 Angstrom)'))
             g.create_array('wave', data=np.asarray(wave, float), dimension_names=['wave'])
-            pack = zarr.codecs.BloscCodec(cname='lz4', clevel=1, shuffle='bitshuffle')
+            pack = BloscCodec(cname='lz4', clevel=1, shuffle='bitshuffle')
             for n in ('flux','ivar','bitmask')[:2+bits]:
                 g.create_array(n, shape=(0,len(wave)), chunks=(chunk,len(wave)), dtype='int32' if n=='bitmask' else 'float32', compressors=pack, dimension_names=['star','wave'])
             (tmp/'meta.parquet').mkdir()
@@ -598,8 +605,9 @@ class SpectraStore:
                 (self.path/'failed.parquet'/part).unlink(missing_ok=True)
                 if spectra is not None:
                     for o in names:
-                        g[o].resize((n+len(spectra), len(self.wave)))
-                        g[o][n:] = getattr(spectra, o)
+                        a = zarr.open_array(self.path/'spectra.zarr'/o, mode='r+')
+                        a.resize((n+len(spectra), len(self.wave)))
+                        a[n:] = getattr(spectra, o)
                 if failed is not None and len(failed): _write_part(failed, self.path/'failed.parquet'/part)
                 _write_part(pd.DataFrame() if spectra is None else spectra.meta.reset_index(drop=True), self.path/'meta.parquet'/part)
         except Timeout: raise ValueError(f'{self.path}: another process is writing to this store: wait until it is done') from None

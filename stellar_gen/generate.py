@@ -133,10 +133,9 @@ def generate(
         def each(v): return None if v is None else torch.full((len(flux),1), float(v))
         if resolution is not None and not 1000<=resolution<22_500: raise ValueError(f'resolution={resolution}: choose one from 1,000 to below 22,500')
         if any(o is not None for o in (vsini,rv,resolution)): flux = Instrument()(flux, each(rv), each(vsini), each(resolution and (resolution**-2-22_500**-2)**-.5))
-    flux = flux.numpy()
     meta = pd.DataFrame(meta | dict(apogee_id=[f'GEN{seed}-{i:06d}' for i in range(n)])).assign(**{f'z{k}':v for k,v in enumerate(z.numpy().T)})
     if snr is not None:
-        lit = observe(flux, meta.assign(teff=meta.teff if 'teff' in meta else 5000., snr=np.broadcast_to(np.asarray(snr, float), n)), seed)
+        lit = observe(flux.numpy(), meta.assign(teff=meta.teff if 'teff' in meta else 5000., snr=np.broadcast_to(np.asarray(snr, float), n)), seed)
         lit.meta['apogee_id'] = meta.apogee_id.to_numpy()
         return lit if 'teff' in meta else lit.replace(meta=lit.meta.drop(columns='teff'))
     on = np.zeros(flux.shape[1], bool)

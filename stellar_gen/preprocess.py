@@ -7,6 +7,7 @@ __all__ = ['METHODS', 'STEPS', 'mask_bad', 'inflate_sky', 'fill_bad', 'select_co
 
 # %% ../nbs/02_preprocess.ipynb #736e7fa4
 import json,os,warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict,dataclass,field
 from functools import lru_cache
@@ -194,7 +195,7 @@ def _match(s, to, column='resolution'):
     flux,ivar = match_resolution(s.flux, s.ivar, s.meta[column].to_numpy(float), to)
     return s.replace(flux=flux, ivar=ivar)
 
-STEPS = dict(mask=_mask, inflate_sky=_inflate, floor=_floor, normalize=_normalize, match_resolution=_match)
+STEPS:dict[str,Callable] = dict(mask=_mask, inflate_sky=_inflate, floor=_floor, normalize=_normalize, match_resolution=_match)
 
 @dataclass
 class Recipe:

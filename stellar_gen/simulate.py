@@ -244,7 +244,7 @@ def observe(
     rows = [_record(f, m, np.random.default_rng([seed,first+i,1]), m['anomaly'] if m.get('anomaly') in _ODD_RECORD else '') for i,(f,m) in enumerate(zip(flux, labels.to_dict('records')))]
     out,ivar,bits,true = (np.stack(o) if rows else np.zeros((0,len(APOGEE_WAVE))) for o in (zip(*rows) if rows else ([],)*4))
     s = Spectra(APOGEE_WAVE, out, ivar, bits, labels.assign(apogee_id=[f'SIM{seed}-{first+i:06d}' for i in range(len(labels))]))
-    return (s,true) if clean else s
+    return (s,true) if clean else s # type: ignore[return-value]
 
 # %% ../nbs/00b_simulate_survey.ipynb #ff09123a
 BRACKETT = {n:1e8/(109677.583*(1/16-1/n**2)) for n in range(10,21)} # vacuum Å; Rydberg constant of hydrogen in 1/cm (CODATA 2018 and the proton's mass)

@@ -210,7 +210,7 @@ class AdaptiveClip(Callback):
     def load_state_dict(self, d): self.usual = d['usual'].cpu()
 
 # %% ../nbs/04_train.ipynb #6bd2365c
-ARCHS = dict(vae={}, ae=dict(sample=False), flow=dict(prior='flow'))
+ARCHS:dict[str,dict] = dict(vae={}, ae=dict(sample=False), flow=dict(prior='flow'))
 
 def vae_groups(
     net:SpectraVAE # A network
@@ -407,9 +407,9 @@ class TrainedModel:
     net:SpectraVAE # The network
     recipe:Recipe # How to prepare spectra for it
     info:dict = field(default_factory=dict) # Training data, losses, versions: anything JSON can hold
-    reference:dict = None # What normal stars look like to it, from `calibrate`: arrays by name
-    labeller:dict = None # How to read labels from its latents, from `learn_labels`: arrays by name
-    prior:dict = None # Where in the latents stars are, from `learn_prior`: arrays by name
+    reference:dict|None = None # What normal stars look like to it, from `calibrate`: arrays by name
+    labeller:dict|None = None # How to read labels from its latents, from `learn_labels`: arrays by name
+    prior:dict|None = None # Where in the latents stars are, from `learn_prior`: arrays by name
 
 FORMAT = 2 # of the model folder
 _PARTS = dict(reference=('place',2,'calibrate'), labeller=('x_mean',1,'learn_labels'), prior=('z_mean',0,'learn_prior')) # which array must have how many columns more than there are latents, and what makes it
@@ -434,7 +434,8 @@ def save_model(
         versions = {'stellar_gen':__version__, **{o:version(o) for o in ('torch','fastai','numpy')}}
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
-        tmp.chmod(0o755); [p.chmod(0o644) for p in tmp.glob('*.safetensors')]
+        tmp.chmod(0o755)
+        for p in tmp.glob('*.safetensors'): p.chmod(0o644)
         if path.exists(): os.replace(path, tmp/'replaced')
         os.replace(tmp, path)
         shutil.rmtree(path/'replaced', ignore_errors=True)
@@ -444,7 +445,7 @@ def save_model(
 # %% ../nbs/04_train_model.ipynb #f4eb0134
 def packaged_models() -> list[str]: # Names that `load_model` knows
     "Models that come with this package"
-    return sorted(p.parent.name for p in (files('stellar_gen')/'assets').glob('*/config.json'))
+    return sorted(p.parent.name for p in Path(str(files('stellar_gen')/'assets')).glob('*/config.json'))
 
 def load_model(
     path, # A folder that `save_model` wrote, or a name among `packaged_models()`

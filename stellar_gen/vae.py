@@ -83,6 +83,8 @@ class Instrument(nn.Module):
 # %% ../nbs/03_vae.ipynb #9f111678
 class SpectraVAE(nn.Module):
     "Variational autoencoder for spectra on a grid of any length"
+    mean:torch.Tensor; information:torch.Tensor; label_mean:torch.Tensor; label_scale:torch.Tensor # among its buffers and parameters
+
     def __init__(self,
         n_pix:int=8575, # Pixels P of the grid
         latent:int=16, # Number L of latents
@@ -103,7 +105,7 @@ class SpectraVAE(nn.Module):
         prior:str='normal' # Of the latents: `normal`, or `flow` (a neural spline flow, learned along)
     ):
         super().__init__()
-        self.config = {k:list(v) if isinstance(v, tuple) else v for k,v in locals().items() if k not in ('self','__class__')}
+        self.config:dict = {k:list(v) if isinstance(v, tuple) else v for k,v in locals().items() if k not in ('self','__class__')}
         if odd := set(layers)-{'rv','vsini','resolution'}: raise ValueError(f'unknown layers {", ".join(sorted(odd))}: choose from rv, vsini, resolution')
         if prior not in ('normal','flow'): raise ValueError(f"prior={prior!r}: choose 'normal' or 'flow'")
         if 'resolution' in layers and 'resolution' not in labels: raise ValueError('the layer resolution needs the label resolution: it cannot be told from rotation')
@@ -303,7 +305,7 @@ class SpectraVAE(nn.Module):
         stride = self.draw.in_channels
         part = F.pad(v*s/len(flux)**.5, (0,0,0,-len(self.mean)%stride))    # (P',n): what one standard deviation of each component draws
         self.spread.weight.mul_(.01)[:,:n] = part.unflatten(0, (-1,stride)).transpose(0, 1).flatten(0, 1)
-        if self.labels:
+        if self.labels and labels is not None:
             known = labels.isfinite()
             count = known.sum(0).clamp(min=1)
             self.label_mean.copy_(torch.where(known, labels, 0).sum(0)/count)
@@ -379,7 +381,7 @@ class ElboLoss(nn.Module):
 # %% ../nbs/03_vae_losses.ipynb #0cb29264
 @torch.no_grad()
 def log_likelihood(
-    net:nn.Module, # A `SpectraVAE`
+    net:SpectraVAE, # A network
     flux:torch.Tensor, # Prepared flux (B,P)
     ivar:torch.Tensor, # Its inverse variance (B,P)
     labels:torch.Tensor|None=None, # Labels (B,n), if the network is told any
