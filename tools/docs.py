@@ -1,0 +1,167 @@
+"""Build the site into `_docs/`: `make docs`.
+
+nbdev processes the notebooks into `_proc/`; pages that are not notebooks (API, benchmarks, changelog) are written beside
+them. Quarto renders all of it where it is installed; elsewhere mkdocs-material renders the same pages under the same names,
+from Markdown that nbconvert makes of the notebooks. That Markdown is also what `llms.txt` points to, beside every page.
+"""
+import ast, configparser, json, re, shutil, subprocess, sys, warnings
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent.resolve()
+PROC,DOCS,WORK = ROOT/'_proc',ROOT/'_docs',ROOT/'_proc'/'.mkdocs'
+CFG = configparser.ConfigParser(delimiters=['='])
+CFG.read(ROOT/'settings.ini', encoding='utf-8')
+CFG = CFG['DEFAULT']
+HOST,SOURCE = CFG['doc_host']+CFG['doc_baseurl']+'/',f"{CFG['git_url']}/blob/{CFG['branch']}/"
+
+# ------------------------------------------------------------------------------------------ pages that are not notebooks
+def api_page():
+    "Every public name of every module: what it is, where it is explained, where its source is"
+    from stellar_gen._modidx import d
+    out = ['---', 'title: API', 'description: Every public name, with a link to its lesson and to its source', '---', '']
+    for path in sorted((ROOT/'stellar_gen').glob('[!_]*.py'), key=lambda p: list(ORDER).index(p.stem)):
+        tree = ast.parse(path.read_text(encoding='utf-8'))
+        syms = d['syms'][f'stellar_gen.{path.stem}']
+        out += [f'## stellar_gen.{path.stem}', '', ast.get_docstring(tree) or '', '', '| name | what it does | |', '|---|---|---|']
+        for o in tree.body:
+            page = syms.get(f'stellar_gen.{path.stem}.{getattr(o, "name", "")}')
+            if page and o.name[0]!='_': out.append(f'| [`{o.name}`]({page[0]}) | {(ast.get_docstring(o) or "").splitlines()[0]} | [source]({SOURCE}{page[1]}#L{o.lineno}) |')
+        out.append('')
+    return '\n'.join(out)
+
+ORDER = 'data archive simulate crossmatch preprocess vae train anomaly report classify generate cli'.split()
+
+def repository_page(path, title, description):
+    "A Markdown file of the repository as a page: its title goes into the front matter, links into the repository become whole"
+    text = re.sub(r'^# .*\n', '', (ROOT/path).read_text(encoding='utf-8'), count=1)
+    text = re.sub(r'\]\(\.\./nbs/', '](', text)
+    return f'---\ntitle: {title}\ndescription: {description}\n---\n\n{text.lstrip()}'
+
+def tidy(nb):
+    "Links that nbdev puts into code blocks do not work there; links to our own pages are better relative"
+    def plain(m): return re.sub(r'\[(`[^`\]]+`)\]\(http[^)]*\)', r'\1', m.group(0))
+    for c in nb['cells']:
+        text = ''.join(c['source'])
+        c['source'] = text.replace(f']({HOST}', '](') if c['cell_type']=='markdown' else text
+        for o in c.get('outputs', []):
+            if md := o.get('data', {}).get('text/markdown'):
+                o['data']['text/markdown'] = re.sub(r'```.*?```', plain, ''.join(md), flags=re.S).replace(f']({HOST}', '](')
+    return nb
+
+def process():
+    "Everything that is rendered, in `_proc/`"
+    from nbdev.quarto import refresh_quarto_yml
+    from nbdev.serve import proc_nbs
+    shutil.rmtree(PROC, ignore_errors=True)
+    refresh_quarto_yml()
+    proc_nbs()
+    for p in PROC.glob('*.ipynb'): p.write_text(json.dumps(tidy(json.loads(p.read_text(encoding='utf-8')))), encoding='utf-8')
+    shutil.copytree(ROOT/'benchmarks'/'figures', PROC/'figures', dirs_exist_ok=True)
+    pages = dict(api=api_page(),
+        benchmarks=repository_page('benchmarks/README.md', 'Benchmarks', 'What was measured, against whom, and by which command'),
+        changelog=repository_page('CHANGELOG.md', 'Changelog', 'What changed, by version'))
+    for n,text in pages.items(): (PROC/f'{n}.qmd').write_text(text, encoding='utf-8')
+
+# --------------------------------------------------------------------------------------------------- notebooks to Markdown
+def front_matter(text):
+    "The YAML on top of a page, and the rest"
+    _,head,body = re.split(r'^---\s*$', text, maxsplit=2, flags=re.M)
+    return yaml.safe_load(head),body.strip()+'\n'
+
+def cell_text(c):
+    "Quarto's instructions followed: what `show_doc` printed stands by itself, comments `#|` are gone"
+    c = dict(c, metadata={})
+    if c['cell_type']=='code' and '#| echo: false' in c['source']:
+        md = [''.join(o['data']['text/markdown']) for o in c['outputs'] if 'text/markdown' in o.get('data', {})]
+        c = dict(cell_type='markdown', metadata={}, source='\n\n'.join(md))
+    elif c['cell_type']=='code': c['source'] = re.sub(r'^#\|.*\n?', '', c['source'], flags=re.M)
+    return c
+
+def to_markdown(path, html=True):
+    "Front matter, Markdown and pictures by name of one page of `_proc/`; tables as HTML, or as they print"
+    import nbformat
+    from nbconvert import MarkdownExporter
+    if path.suffix=='.qmd': return *front_matter(path.read_text(encoding='utf-8')),{}
+    cells = json.loads(path.read_text(encoding='utf-8'))['cells']
+    meta,_ = front_matter(''.join(cells[0]['source']))
+    cells = [cell_text(c) for c in cells[1:] if 'WARNING: THIS FILE WAS' not in c['source']]
+    for c in cells:
+        for o in c.get('outputs', []):
+            if not html: o.get('data', {}).pop('text/html', None)
+    nb = nbformat.from_dict(dict(nbformat=4, nbformat_minor=5, metadata={}, cells=[c|dict(id=f'c{i}') for i,c in enumerate(cells)]))
+    text,res = MarkdownExporter().from_notebook_node(nb, dict(unique_key=Path(meta['output-file']).stem, output_files_dir='figures'))
+    text = re.sub(r'<style scoped>.*?</style>', '', text, flags=re.S).replace('<table border="1" class="dataframe">', '<table>')
+    return meta,re.sub(r'!\[(png|svg)\]', f'![A figure of: {meta["title"]}]', text),res['outputs']
+
+def contents():
+    "The sidebar of `_quarto.yml`: sections of (source file, title, description, page)"
+    side = yaml.safe_load((ROOT/'_quarto.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    def entry(f):
+        if f.endswith('.qmd'): meta = front_matter((PROC/f).read_text(encoding='utf-8'))[0]
+        else: meta = front_matter(''.join(json.loads((PROC/f).read_text(encoding='utf-8'))['cells'][0]['source']))[0]
+        return f,meta['title'],meta['description'],meta.get('output-file', Path(f).stem+'.html')
+    return [(o['section'],[entry(f) for f in o['contents']]) if isinstance(o, dict) else ('',[entry(o)]) for o in side]
+
+def linked(text, pages, suffix):
+    "Links to notebooks and to files of `_proc/` as links to pages"
+    names = {f:page.removesuffix('.html')+suffix for f,_,_,page in pages} | {page:page.removesuffix('.html')+suffix for *_,page in pages}
+    return re.sub(r'\]\(([\w./-]+?\.(?:ipynb|qmd|html))((?:#[^)\s]*)?)\)', lambda m: f']({names.get(m[1], m[1])}{m[2]})', text)
+
+def write_markdown(toc):
+    "Each page as Markdown beside it, and `llms.txt`, which lists them: <https://llmstxt.org>"
+    pages = [p for _,o in toc for p in o]
+    for f,title,about,page in pages:
+        _,text,_ = to_markdown(PROC/f, html=False)
+        (DOCS/f'{page}.md').write_text(f'# {title}\n\n> {about}\n\n'+linked(text, pages, '.html.md'), encoding='utf-8')
+    lines = [f"# {CFG['title']}", '', f"> {CFG['description']}", '']
+    for section,entries in toc: lines += [f'## {section or "Start here"}', '', *(f'- [{t}]({HOST}{page}.md): {about}' for _,t,about,page in entries), '']
+    (DOCS/'llms.txt').write_text('\n'.join(lines), encoding='utf-8')
+
+# ------------------------------------------------------------------------------------------------------------- mkdocs
+def slug(text, sep):
+    "Names of headings as pandoc makes them, so that links fit both builds"
+    return re.sub(r'^[^a-z]+', '', re.sub(r'[^\w\s.-]', '', re.sub(r'<[^>]+>', '', text)).strip().lower().replace(' ', '-'))
+
+def with_formulas(html, **kwargs):
+    "LaTeX as MathML, which browsers draw without any script"
+    from html import unescape
+    from latex2mathml.converter import convert
+    return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', lambda m: convert(unescape(m[2]).strip(), display='block' if m[1]=='div' else 'inline'), html, flags=re.S)
+
+def by_mkdocs(toc):
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+    pages = [p for _,o in toc for p in o]
+    for f,title,about,page in pages:
+        meta,text,pictures = to_markdown(PROC/f)
+        out = WORK/f'{Path(page).stem}.md'
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text('---\n'+yaml.safe_dump(dict(title=title, description=about))+f'---\n\n# {title}\n\n*{about}*\n\n'+linked(text, pages, '.md'), encoding='utf-8')
+        for n,b in pictures.items(): (WORK/n).parent.mkdir(exist_ok=True); (WORK/n).write_bytes(b)
+    shutil.copytree(PROC/'figures', WORK/'figures', dirs_exist_ok=True)
+    shutil.copy(ROOT/'nbs'/'styles.css', WORK)
+    nav = [o for section,entries in toc for o in ([{section:[{t:f'{Path(p).stem}.md'} for _,t,_,p in entries]}] if section else [{t:f'{Path(p).stem}.md'} for _,t,_,p in entries])]
+    config = load_config(None, config_file_path=str(PROC/'mkdocs.yml'), site_name=CFG['title'], site_url=HOST, site_description=CFG['description'], copyright=CFG['copyright'] % dict(author=CFG['author']),
+        docs_dir=str(WORK), site_dir=str(DOCS), use_directory_urls=False, strict=True, nav=nav, extra_css=['styles.css'], plugins=['search'],
+        theme=dict(name='material', font=False, features=['content.code.copy','navigation.footer','navigation.indexes','search.highlight','toc.follow'], palette=[
+            dict(media='(prefers-color-scheme: light)', scheme='default', primary='indigo', toggle=dict(icon='material/weather-night', name='Dark')),
+            dict(media='(prefers-color-scheme: dark)', scheme='slate', primary='indigo', toggle=dict(icon='material/weather-sunny', name='Light'))]),
+        markdown_extensions=['toc','tables','attr_list','md_in_html','pymdownx.highlight','pymdownx.superfences','pymdownx.arithmatex'],
+        mdx_configs={'toc':dict(slugify=slug, permalink=True, toc_depth='2-3'), 'pymdownx.arithmatex':dict(generic=True)},
+        extra=dict(social=[dict(icon='fontawesome/brands/github', link=CFG['git_url'])]), validation=dict(links=dict(anchors='warn')))
+    config.plugins.events['page_content'].append(with_formulas)
+    build(config)
+
+if __name__=='__main__':
+    warnings.simplefilter('ignore')
+    process()
+    toc = contents()
+    shutil.rmtree(DOCS, ignore_errors=True)
+    if quarto := shutil.which('quarto'):
+        subprocess.run([quarto, 'render', '--no-cache'], cwd=PROC, check=True)
+        shutil.move(PROC/CFG['doc_path'], DOCS)
+    else: by_mkdocs(toc)
+    write_markdown(toc)
+    print(f'{sum(len(o) for _,o in toc)} pages in {DOCS.relative_to(ROOT)}, by {"Quarto" if quarto else "mkdocs-material"}: open {DOCS.relative_to(ROOT)}/index.html')
