@@ -1,1 +1,14 @@
+"""Learn what normal stars look like from APOGEE spectra, and find the ones that do not fit
+
+Modules are imported when they are first asked for: `import stellar_gen` takes no time, `stellar_gen.train` loads torch.
+"""
 __version__ = "0.0.1"
+
+_MODULES = 'data','archive','simulate','crossmatch','preprocess','vae','train','anomaly','report','classify','generate','cli'
+
+def __dir__() -> list[str]: return [*_MODULES, '__version__']
+
+def __getattr__(name: str): # PEP 562
+    if name not in _MODULES: raise AttributeError(f'module {__name__!r} has no attribute {name!r}; its modules are {", ".join(_MODULES)}')
+    from importlib import import_module
+    return import_module(f'{__name__}.{name}')

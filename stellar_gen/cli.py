@@ -16,7 +16,7 @@ import typer
 
 # %% ../nbs/08_cli.ipynb #ad163e47
 app = typer.Typer(help='Learn what normal stars look like from APOGEE spectra, and find the ones that do not fit.', no_args_is_help=True,
-    pretty_exceptions_enable=False, add_completion=False, context_settings=dict(help_option_names=['-h','--help']))
+    pretty_exceptions_enable=False, context_settings=dict(help_option_names=['-h','--help']))
 
 Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='Say nothing but errors.')]
 Seed = Annotated[int, typer.Option(min=0, help='Seed of all random numbers: the same seed gives the same result.')]

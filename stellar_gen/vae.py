@@ -267,7 +267,14 @@ class SpectraVAE(nn.Module):
         "Flux (B,P), mean (B,L) and covariance (B,L,L) of the latents, as `infer`, and what they change, as from `newton`"
         z,_ = self.encode(flux, ivar, labels)
         w = ivar/(1+ivar*self.scatter**2)
-        def cost(z, recon): return (w*torch.where(ivar>0, flux-recon, 0)**2).sum(1)+(z**2).sum(1)
+        def cost(z, recon, rows=...): return (w[rows]*torch.where(ivar[rows]>0, flux[rows]-recon, 0)**2).sum(1)+(z**2).sum(1)
+        far = z.detach().norm(dim=1)>2*self.latent**.5
+        if refine and far.any():
+            f,v,l,away = flux[far],ivar[far],None if labels is None else labels[far],z[far]
+            back = away*(2*self.latent**.5/away.norm(dim=1, keepdim=True))
+            for _ in range(2): back = self.newton(back, f, v, l)[0]
+            nearer = cost(back, self.decode(back, l), far)<cost(away, self.decode(away, l), far)
+            z = z.index_put((far,), torch.where(nearer[:,None], back, away))
         recon = None
         for i in range(refine):
             new,cov,recon,J = self.newton(z, flux, ivar, labels)

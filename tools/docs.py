@@ -4,7 +4,7 @@ nbdev processes the notebooks into `_proc/`; pages that are not notebooks (API, 
 them. Quarto renders all of it where it is installed; elsewhere mkdocs-material renders the same pages under the same names,
 from Markdown that nbconvert makes of the notebooks. That Markdown is also what `llms.txt` points to, beside every page.
 """
-import ast, configparser, json, re, shutil, subprocess, sys, warnings
+import ast, configparser, json, logging, re, shutil, subprocess, warnings
 from pathlib import Path
 
 import yaml
@@ -43,7 +43,7 @@ def tidy(nb):
     "Links that nbdev puts into code blocks do not work there; links to our own pages are better relative"
     def plain(m): return re.sub(r'\[(`[^`\]]+`)\]\(http[^)]*\)', r'\1', m.group(0))
     for c in nb['cells']:
-        text = ''.join(c['source'])
+        text = re.sub(r'\[(`_\w+`)\]\([^)]*\)', r'\1', ''.join(c['source'])) # private names have no place to link to
         c['source'] = text.replace(f']({HOST}', '](') if c['cell_type']=='markdown' else text
         for o in c.get('outputs', []):
             if md := o.get('data', {}).get('text/markdown'):
@@ -58,7 +58,8 @@ def process():
     refresh_quarto_yml()
     proc_nbs()
     for p in PROC.glob('*.ipynb'): p.write_text(json.dumps(tidy(json.loads(p.read_text(encoding='utf-8')))), encoding='utf-8')
-    shutil.copytree(ROOT/'benchmarks'/'figures', PROC/'figures', dirs_exist_ok=True)
+    for src in ('benchmarks/figures','nbs/images'): shutil.copytree(ROOT/src, PROC/Path(src).name, dirs_exist_ok=True)
+    shutil.copy(ROOT/'nbs'/'styles.css', PROC)
     pages = dict(api=api_page(),
         benchmarks=repository_page('benchmarks/README.md', 'Benchmarks', 'What was measured, against whom, and by which command'),
         changelog=repository_page('CHANGELOG.md', 'Changelog', 'What changed, by version'))
@@ -90,7 +91,7 @@ def to_markdown(path, html=True):
     for c in cells:
         for o in c.get('outputs', []):
             if not html: o.get('data', {}).pop('text/html', None)
-    nb = nbformat.from_dict(dict(nbformat=4, nbformat_minor=5, metadata={}, cells=[c|dict(id=f'c{i}') for i,c in enumerate(cells)]))
+    nb = nbformat.reads(json.dumps(dict(nbformat=4, nbformat_minor=5, metadata=dict(language_info=dict(name='python')), cells=[c|dict(id=f'c{i}') for i,c in enumerate(cells)])), as_version=4)
     text,res = MarkdownExporter().from_notebook_node(nb, dict(unique_key=Path(meta['output-file']).stem, output_files_dir='figures'))
     text = re.sub(r'<style scoped>.*?</style>', '', text, flags=re.S).replace('<table border="1" class="dataframe">', '<table>')
     return meta,re.sub(r'!\[(png|svg)\]', f'![A figure of: {meta["title"]}]', text),res['outputs']
@@ -107,7 +108,8 @@ def contents():
 def linked(text, pages, suffix):
     "Links to notebooks and to files of `_proc/` as links to pages"
     names = {f:page.removesuffix('.html')+suffix for f,_,_,page in pages} | {page:page.removesuffix('.html')+suffix for *_,page in pages}
-    return re.sub(r'\]\(([\w./-]+?\.(?:ipynb|qmd|html))((?:#[^)\s]*)?)\)', lambda m: f']({names.get(m[1], m[1])}{m[2]})', text)
+    names['../benchmarks/README.md'] = names['benchmarks.qmd']
+    return re.sub(r'\]\(([\w./-]+?\.(?:ipynb|qmd|html|md))((?:#[^)\s]*)?)\)', lambda m: f']({names.get(m[1], m[1])}{m[2]})', text)
 
 def write_markdown(toc):
     "Each page as Markdown beside it, and `llms.txt`, which lists them: <https://llmstxt.org>"
@@ -140,21 +142,17 @@ def by_mkdocs(toc):
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text('---\n'+yaml.safe_dump(dict(title=title, description=about))+f'---\n\n# {title}\n\n*{about}*\n\n'+linked(text, pages, '.md'), encoding='utf-8')
         for n,b in pictures.items(): (WORK/n).parent.mkdir(exist_ok=True); (WORK/n).write_bytes(b)
-    shutil.copytree(PROC/'figures', WORK/'figures', dirs_exist_ok=True)
+    for o in ('figures','images'): shutil.copytree(PROC/o, WORK/o, dirs_exist_ok=True)
     shutil.copy(ROOT/'nbs'/'styles.css', WORK)
     nav = [o for section,entries in toc for o in ([{section:[{t:f'{Path(p).stem}.md'} for _,t,_,p in entries]}] if section else [{t:f'{Path(p).stem}.md'} for _,t,_,p in entries])]
-    config = load_config(None, config_file_path=str(PROC/'mkdocs.yml'), site_name=CFG['title'], site_url=HOST, site_description=CFG['description'], copyright=CFG['copyright'] % dict(author=CFG['author']),
-        docs_dir=str(WORK), site_dir=str(DOCS), use_directory_urls=False, strict=True, nav=nav, extra_css=['styles.css'], plugins=['search'],
-        theme=dict(name='material', font=False, features=['content.code.copy','navigation.footer','navigation.indexes','search.highlight','toc.follow'], palette=[
-            dict(media='(prefers-color-scheme: light)', scheme='default', primary='indigo', toggle=dict(icon='material/weather-night', name='Dark')),
-            dict(media='(prefers-color-scheme: dark)', scheme='slate', primary='indigo', toggle=dict(icon='material/weather-sunny', name='Light'))]),
-        markdown_extensions=['toc','tables','attr_list','md_in_html','pymdownx.highlight','pymdownx.superfences','pymdownx.arithmatex'],
-        mdx_configs={'toc':dict(slugify=slug, permalink=True, toc_depth='2-3'), 'pymdownx.arithmatex':dict(generic=True)},
-        extra=dict(social=[dict(icon='fontawesome/brands/github', link=CFG['git_url'])]), validation=dict(links=dict(anchors='warn')))
+    config = load_config(str(ROOT/'tools'/'mkdocs.yml'), nav=nav, docs_dir=str(WORK), site_dir=str(DOCS), site_url=HOST, site_description=CFG['description'],
+        copyright=CFG['copyright'], extra=dict(generator=False, social=[dict(icon='fontawesome/brands/github', link=CFG['git_url'], name='Source')]))
+    config.mdx_configs['toc']['slugify'] = slug
     config.plugins.events['page_content'].append(with_formulas)
     build(config)
 
 if __name__=='__main__':
+    logging.basicConfig(format='%(message)s') # mkdocs says there which links are broken
     warnings.simplefilter('ignore')
     process()
     toc = contents()

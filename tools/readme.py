@@ -1,36 +1,44 @@
 """Write README.md from `nbs/index.ipynb`, or with `--check` say whether it is in step.
 
 Markdown cells go in as they are, code cells as fenced blocks with their stored text output below.
-Links to notebooks and pictures, relative to `nbs/`, are made relative to the root.
+Pictures are written to `nbs/images/`. Links, relative to `nbs/`, are made relative to the root.
 Cells that begin with `#| hide` or `#| default_exp` stay out. Quarto is not needed.
 """
-import json, re, sys
+import base64, json, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-def output_text(cell):
-    "What a code cell printed or returned, as text"
+def outputs(cell, pictures):
+    "What a code cell printed, returned or drew; pictures are added to `pictures`"
     for o in cell['outputs']:
-        text = o.get('text') or o.get('data', {}).get('text/plain')
-        if text: yield ''.join(text).rstrip()
+        data = o.get('data', {})
+        if png := data.get('image/png'):
+            name = f'nbs/images/readme_{len(pictures)}.png'
+            pictures[name] = base64.b64decode(''.join(png))
+            yield f'![What the code above draws]({name})'
+        elif text := o.get('text') or data.get('text/plain'): yield '```\n'+''.join(text).rstrip()+'\n```'
 
-def to_markdown(cell):
+def to_root(m): return '](' + (m[1][3:] if m[1].startswith('../') else f'nbs/{m[1]}')
+
+def to_markdown(cell, pictures):
     "One cell, or None if it is hidden"
     src = ''.join(cell['source']).strip()
     if not src or re.match(r'#\s*\|\s*(hide|default_exp)', src): return
-    if cell['cell_type']=='markdown': return re.sub(r'\]\((?=[\w/]+\.(ipynb|png)\))', '](nbs/', src)
+    if cell['cell_type']=='markdown': return re.sub(r'\]\((?=[./\w]+\.(?:ipynb|png|svg|md)\))([./\w]+)', to_root, src)
     code = '\n'.join(l for l in src.splitlines() if not l.startswith('#|'))
-    out = '\n'.join(output_text(cell))
-    return f'```python\n{code}\n```' + (f'\n\n```\n{out}\n```' if out else '')
+    return '\n\n'.join([f'```python\n{code}\n```', *outputs(cell, pictures)])
 
 def readme():
-    "All of README.md"
-    cells = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells']
+    "All of README.md, and its pictures by name"
+    cells,pictures = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells'],{}
     note = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit the notebook and run `make readme`. -->'
-    return '\n\n'.join([note, *filter(None, map(to_markdown, cells))]) + '\n'
+    return '\n\n'.join([note, *filter(None, [to_markdown(c, pictures) for c in cells])]) + '\n',pictures
 
 if __name__=='__main__':
-    path,text = ROOT/'README.md',readme()
-    if '--check' in sys.argv: sys.exit(0 if path.read_text(encoding='utf-8')==text else 'README.md is not what nbs/index.ipynb makes: run `make readme`')
-    path.write_text(text, encoding='utf-8')
+    text,pictures = readme()
+    files = {'README.md':text.encode()} | pictures
+    if '--check' in sys.argv:
+        odd = [n for n,b in files.items() if not (ROOT/n).is_file() or (ROOT/n).read_bytes()!=b]
+        sys.exit(f'{", ".join(odd)}: not what nbs/index.ipynb makes: run `make readme`' if odd else 0)
+    for n,b in files.items(): (ROOT/n).parent.mkdir(exist_ok=True); (ROOT/n).write_bytes(b)
