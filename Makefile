@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test notebooks readme assets clean
+.PHONY: demo test notebooks docs types readme assets clean
 
 demo: .venv/.ready
 	$(BIN)/stellar_gen demo --out demo
@@ -16,6 +16,13 @@ notebooks: .venv/.ready
 	$(BIN)/python tools/execute.py
 	$(BIN)/nbdev_clean
 	$(BIN)/python tools/readme.py
+
+# The site, into _docs: by Quarto where it is installed, by mkdocs-material elsewhere.
+docs: .venv/.ready
+	$(BIN)/python tools/docs.py
+
+types: .venv/.ready
+	$(BIN)/mypy
 
 readme: .venv/.ready
 	$(BIN)/python tools/readme.py
@@ -33,4 +40,4 @@ assets: .venv/.ready
 	@touch $@
 
 clean:
-	rm -rf .venv build dist demo *.egg-info
+	rm -rf .venv build dist demo _docs _proc *.egg-info

@@ -521,7 +521,8 @@ def _calibrated(model, ready, labels, seed, kinds, again=3):
         other = load_model('apogee-sim-16').reference
         ref['weight'],ref['bias'] = other['weight'],other['bias']
     voices,snr = _voices(_logits(x, ref, True), _density(ref['place'], ref, True)),ready.snr()
-    odd = _strays(voices)
+    far = np.concatenate([o.norm(dim=1).cpu().numpy() for _,o in _passes(model.net, ready.flux, ready.ivar, labels, run=lambda *o: model.net.eval().encode(*o)[0])])
+    odd = _strays(np.c_[voices,far])
     if again and odd.any() and len(ready)>=200: return _calibrated(model, ready[~odd], labels if labels is None else labels[~odd], seed, kinds, again-1)
     ref['voices'] = np.stack([_levels(v, snr)[1] for v in voices.T])
     ref['normal_snr'] = _levels(snr, snr)[0]

@@ -14,8 +14,8 @@ def pytest_configure(config):
         torch.set_num_threads(max(1, (os.cpu_count() or 1)//config.workerinput['workercount']))
 
 def pytest_collection_modifyitems(items):
-    "The wheel test takes longest and leaves a core idle at times: begin with it"
-    items.sort(key=lambda i: 'wheel' not in i.nodeid)
+    "The tests of the wheel and of the site take longest and leave a core idle at times: begin with them"
+    items.sort(key=lambda i: 'installs_and_scores' not in i.nodeid and 'test_site' not in i.nodeid)
 
 @pytest.fixture
 def root(): return ROOT

@@ -46,6 +46,43 @@ def test_help_does_not_load_torch():
     code = 'import sys, stellar_gen.cli; print("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='False'
 
+def test_import_is_silent_and_light():
+    "Nothing warns, nothing heavy is loaded, and modules come when they are asked for"
+    code = 'import sys, stellar_gen; print(sorted({"torch","pandas","matplotlib","astropy"} & set(sys.modules)), "train" in dir(stellar_gen)); stellar_gen.data; print("stellar_gen.data" in sys.modules)'
+    assert subprocess.run([sys.executable, '-W', 'error', '-c', code], capture_output=True, text=True, check=True).stdout=='[] True\nTrue\n'
+    import stellar_gen
+    with pytest.raises(AttributeError, match='its modules are data'): stellar_gen.dada
+
+def test_types(root):
+    "The library and a user's script are as their types say"
+    r = subprocess.run([sys.executable, '-m', 'mypy'], cwd=root, capture_output=True, text=True)
+    assert r.returncode==0, r.stdout[-3000:]
+
+def test_style_is_found_and_safe_for_the_colour_blind():
+    "The style has the colours of Okabe & Ito; seen with red or green blindness (Viénot et al. 1999) no two of them coincide"
+    import matplotlib, matplotlib.pyplot as plt
+    from matplotlib.colors import to_rgb
+    with plt.style.context('stellar_gen.stellar_gen'): colors = matplotlib.rcParams['axes.prop_cycle'].by_key()['color']
+    linear = np.array([to_rgb(c) for c in colors])**2.2
+    for blind in ([[.11238,.88762,0],[.11238,.88762,0],[.00401,-.00401,1]], [[.29275,.70725,0],[.29275,.70725,0],[-.02234,.02234,1]]):
+        seen = (linear@np.array(blind).T).clip(0, 1)**(1/2.2)
+        apart = np.linalg.norm(seen[:,None]-seen[None], axis=2)[np.triu_indices(len(seen), 1)]
+        assert apart.min()>.1
+
+def test_figures_of_the_benchmarks_are_in_sync(root): subprocess.run([sys.executable, 'benchmarks/plots.py', '--check'], cwd=root, check=True)
+
+def test_citation_names_this_version(root):
+    from stellar_gen import __version__
+    assert f'version: {__version__}\n' in (root/'CITATION.cff').read_text() and f'version = {{{__version__}}}' in (root/'nbs'/'citation.qmd').read_text()
+
+def test_every_notebook_opens_and_ends_alike(root):
+    "A title, a line, what enters, leaves and is learned; at the end where to go next"
+    for p in (root/'nbs').glob('[0-9]*.ipynb'):
+        md = [''.join(c['source']) for c in json.loads(p.read_text())['cells'] if c['cell_type']=='markdown']
+        assert re.fullmatch(r'# .+\n\n> .+', md[0]), p.name # anything more in this cell would be missing on the site
+        assert '**In:**' in md[1] and '**Out:**' in md[1] and 'You will learn' in md[1], p.name
+        assert '## Where to go next' in md[-1], p.name
+
 def test_versions_agree(root):
     from stellar_gen import __version__
     ini = configparser.ConfigParser(delimiters=['='])

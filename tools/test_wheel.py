@@ -1,21 +1,45 @@
-"The wheel, built and installed into an empty environment, scores a real star from outside the checkout"
-import os, subprocess, sys, venv, zipfile
+"The wheel: what is in it, what it says of itself, and that in an empty environment it scores a real star"
+import email, os, re, shutil, subprocess, sys, zipfile
+
+import pytest
 
 def sh(*args, **kw):
     r = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kw)
     assert r.returncode==0, f'{args}\n{r.stdout[-2000:]}{r.stderr[-2000:]}'
     return r.stdout
 
-def test_wheel_installs_and_scores(root, tmp_path):
-    env = {k:v for k,v in os.environ.items() if not k.startswith(('PYTHON','VIRTUAL_ENV'))}
-    sh(sys.executable, '-m', 'build', '--wheel', '--outdir', tmp_path/'dist', root)
-    whl, = (tmp_path/'dist').glob('*.whl')
-    names = zipfile.ZipFile(whl).namelist()
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    from conftest import ROOT
+    out = tmp_path_factory.mktemp('dist')
+    sh(sys.executable, '-m', 'build', '--wheel', '--outdir', out, ROOT)
+    whl, = out.glob('*.whl')
+    return whl
+
+def test_wheel_holds_the_package_alone(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
     assert sum(n.startswith('stellar_gen/assets/') for n in names)==14
+    assert {'stellar_gen/py.typed','stellar_gen/stellar_gen.mplstyle'}<=set(names)
     assert not [n for n in names if not n.startswith(('stellar_gen/','stellar_gen-'))]
-    venv.create(tmp_path/'env', with_pip=True)
+
+def test_wheel_describes_itself(wheel):
+    sh(sys.executable, '-m', 'twine', 'check', '--strict', wheel)
+    z = zipfile.ZipFile(wheel)
+    meta = email.message_from_bytes(z.read(next(n for n in z.namelist() if n.endswith('METADATA'))))
+    assert {f'Programming Language :: Python :: 3.{v}' for v in (11, 12, 13)}|{'Typing :: Typed'}<=set(meta.get_all('Classifier'))
+    assert {u.split(',')[0] for u in meta.get_all('Project-URL')}=={'Documentation','Source','Issues','Changelog','Citation'}
+    assert set(meta.get_all('Provides-Extra'))=={'maps','explain','flows','big','interop','docs','dev'}
+    assert not re.findall(r'\]\((?!https?://)[^)]*\)', meta.get_payload()), 'links that lead nowhere on a package index'
+
+@pytest.mark.parametrize('version', ['', '3.12', '3.13'])
+def test_wheel_installs_and_scores(root, tmp_path, wheel, version):
+    "In an empty environment of this Python, and of others that are installed"
+    base = shutil.which(f'python{version}') if version else sys.executable
+    if not base: pytest.skip(f'python{version} is not installed here')
+    env = {k:v for k,v in os.environ.items() if not k.startswith(('PYTHON','VIRTUAL_ENV'))}
+    sh(base, '-m', 'venv', tmp_path/'env', env=env)
     python = tmp_path/'env'/'bin'/'python'
-    sh(python, '-m', 'pip', 'install', '-q', '--no-compile', '-c', root/'constraints.txt', whl, env=env)
+    sh(python, '-m', 'pip', 'install', '-q', '--no-compile', '-c', root/'constraints.txt', wheel, env=env)
     away = tmp_path/'away'
     away.mkdir()
     command = tmp_path/'env'/'bin'/'stellar_gen'
