@@ -83,6 +83,15 @@ def test_every_notebook_opens_and_ends_alike(root):
         assert '**In:**' in md[1] and '**Out:**' in md[1] and 'You will learn' in md[1], p.name
         assert '## Where to go next' in md[-1], p.name
 
+def test_figures_have_labels_and_one_style(root):
+    "A cell that draws names both axes, or leaves drawing to the library; each notebook with a figure uses the style"
+    for p in (root/'nbs').glob('[!_.]*.ipynb'):
+        cells = [c for c in json.loads(p.read_text())['cells'] if c['cell_type']=='code']
+        drawn = [''.join(c['source']) for c in cells if any('image/png' in o.get('data', {}) for o in c['outputs'])]
+        for s in drawn:
+            if re.search(r'(plt|axs?|a)\.(plot|scatter|hist|loglog)\(', s): assert ('xlabel' in s or 'rotation' in s) and 'ylabel' in s, f'{p.name}: {s[:80]}'
+        if drawn and p.stem!='index': assert any('stellar_gen.stellar_gen' in ''.join(c['source']) for c in cells), p.name
+
 def test_versions_agree(root):
     from stellar_gen import __version__
     ini = configparser.ConfigParser(delimiters=['='])

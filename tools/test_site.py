@@ -5,6 +5,8 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group('site') # one worker builds the site, once
+
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
     "Address of the built site on this machine, and its folder"

@@ -3,6 +3,8 @@ import email, os, re, shutil, subprocess, sys, zipfile
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group('wheel') # one worker builds it, once
+
 def sh(*args, **kw):
     r = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kw)
     assert r.returncode==0, f'{args}\n{r.stdout[-2000:]}{r.stderr[-2000:]}'
