@@ -33,10 +33,16 @@ def test_wheel_describes_itself(wheel):
     assert set(meta.get_all('Provides-Extra'))=={'maps','explain','flows','big','interop','docs','dev'}
     assert not re.findall(r'\]\((?!https?://)[^)]*\)', meta.get_payload()), 'links that lead nowhere on a package index'
 
+def find_python(version):
+    "A Python of this version that runs: on the path, or one that pyenv keeps; None if there is none"
+    pyenv = shutil.which('pyenv') and subprocess.run(['pyenv', 'prefix', version], capture_output=True, text=True).stdout.strip()
+    for p in (shutil.which(f'python{version}'), pyenv and f'{pyenv}/bin/python'):
+        if p and subprocess.run([p, '--version'], capture_output=True, text=True).stdout.startswith(f'Python {version}.'): return p
+
 @pytest.mark.parametrize('version', ['', '3.12', '3.13'])
 def test_wheel_installs_and_scores(root, tmp_path, wheel, version):
     "In an empty environment of this Python, and of others that are installed"
-    base = shutil.which(f'python{version}') if version else sys.executable
+    base = find_python(version) if version else sys.executable
     if not base: pytest.skip(f'python{version} is not installed here')
     env = {k:v for k,v in os.environ.items() if not k.startswith(('PYTHON','VIRTUAL_ENV'))}
     sh(base, '-m', 'venv', tmp_path/'env', env=env)
@@ -47,8 +53,9 @@ def test_wheel_installs_and_scores(root, tmp_path, wheel, version):
     command = tmp_path/'env'/'bin'/'stellar_gen'
     star = sh(python, '-c', 'from stellar_gen.data import sample_paths; print(sample_paths()[1])', cwd=away, env=env).strip()
     assert star.startswith(str(tmp_path))
-    sh(command, 'simulate', '--n', 150, '--out', 'survey', '-q', cwd=away, env=env)
-    sh(command, 'train', 'survey', '--out', 'model', '--epochs', 1, '--device', 'cpu', '-q', cwd=away, env=env)
-    for model in ('model','apogee-sim-16'):
+    if not version:
+        sh(command, 'simulate', '--n', 150, '--out', 'survey', '-q', cwd=away, env=env)
+        sh(command, 'train', 'survey', '--out', 'model', '--epochs', 1, '--device', 'cpu', '-q', cwd=away, env=env)
+    for model in ('apogee-sim-16',) if version else ('model','apogee-sim-16'):
         sh(command, 'score', model, star, '--out', 'scores.csv', cwd=away, env=env)
         assert '2M19485057+5005279' in (away/'scores.csv').read_text()
