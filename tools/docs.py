@@ -18,9 +18,9 @@ HOST,SOURCE = CFG['doc_host']+CFG['doc_baseurl']+'/',f"{CFG['git_url']}/blob/{CF
 
 # ------------------------------------------------------------------------------------------ pages that are not notebooks
 def api_page():
-    "Every public name of every module: what it is, where it is explained, where its source is"
+    "Every public function and class of every module: what it is, where it is explained, where its source is"
     from stellar_gen._modidx import d
-    out = ['---', 'title: API', 'description: Every public name, with a link to its lesson and to its source', '---', '']
+    out = ['---', 'title: API', 'description: Every public function and class, with a link to its lesson and to its source', '---', '']
     for path in sorted((ROOT/'stellar_gen').glob('[!_]*.py'), key=lambda p: list(ORDER).index(p.stem)):
         tree = ast.parse(path.read_text(encoding='utf-8'))
         syms = d['syms'][f'stellar_gen.{path.stem}']
@@ -44,7 +44,7 @@ def tidy(nb):
     def plain(m): return re.sub(r'\[(`[^`\]]+`)\]\(http[^)]*\)', r'\1', m.group(0))
     for c in nb['cells']:
         text = re.sub(r'\[(`_\w+`)\]\([^)]*\)', r'\1', ''.join(c['source'])) # private names have no place to link to
-        c['source'] = text.replace(f']({HOST}', '](') if c['cell_type']=='markdown' else text
+        c['source'] = text.replace(f']({HOST}', '](').replace('](../benchmarks/README.md)', '](benchmarks.qmd)') if c['cell_type']=='markdown' else text
         for o in c.get('outputs', []):
             if md := o.get('data', {}).get('text/markdown'):
                 o['data']['text/markdown'] = re.sub(r'```.*?```', plain, ''.join(md), flags=re.S).replace(f']({HOST}', '](')
@@ -108,8 +108,7 @@ def contents():
 def linked(text, pages, suffix):
     "Links to notebooks and to files of `_proc/` as links to pages"
     names = {f:page.removesuffix('.html')+suffix for f,_,_,page in pages} | {page:page.removesuffix('.html')+suffix for *_,page in pages}
-    names['../benchmarks/README.md'] = names['benchmarks.qmd']
-    return re.sub(r'\]\(([\w./-]+?\.(?:ipynb|qmd|html|md))((?:#[^)\s]*)?)\)', lambda m: f']({names.get(m[1], m[1])}{m[2]})', text)
+    return re.sub(r'\]\(([\w./-]+?\.(?:ipynb|qmd|html))((?:#[^)\s]*)?)\)', lambda m: f']({names.get(m[1], m[1])}{m[2]})', text)
 
 def write_markdown(toc):
     "Each page as Markdown beside it, and `llms.txt`, which lists them: <https://llmstxt.org>"
