@@ -1,17 +1,22 @@
 """Training and encoding on a GPU against what the GPU can do; nothing is needed but this package, torch and fastai.
 
-    python benchmarks/gpu.py [--device cuda] [--stars 20000] [--hours 0.1]
+    python benchmarks/gpu.py [--device cuda] [--stars 4096] [--feed 20000]
 
 Measured in the same run: memory bandwidth (a copy of a large array), arithmetic (large matrix products in float32,
 TensorFloat-32 and bfloat16). Then spectra per second by batch size and precision, in training and in encoding, and
-what that means for a million simulated stars and for the 733,901 spectra of DR17. Runs on the CPU too.
+what that means for a million simulated stars and for the 733,901 spectra of DR17. Then what feeds the network: training
+from memory and from a store, and `encode`, `score`, `classify` of spectra as read, on the device and on the CPU, and by how
+much the two differ (`--feed` stars). Runs on the CPU too.
 """
-import argparse, time
+import argparse, tempfile, time
 from contextlib import nullcontext
 
-import torch
+import numpy as np, torch
+from stellar_gen.anomaly import score
+from stellar_gen.classify import classify
 from stellar_gen.preprocess import Recipe
-from stellar_gen.simulate import simulate
+from stellar_gen.simulate import simulate,simulate_store
+from stellar_gen.train import encode,load_model,spectra_dls,spectra_learner
 from stellar_gen.vae import ElboLoss, SpectraVAE
 
 def wait(device): torch.cuda.synchronize() if device.type=='cuda' else None
@@ -25,10 +30,33 @@ def rate(f, device, seconds=1.5):
         wait(device); n += 5
     return n/(time.perf_counter()-start)
 
+def feed(device, n, folder):
+    "Spectra per second where the network is not alone"
+    store = simulate_store(f'{folder}/survey', n, seed=3, quiet=True)
+    stars,devices = store[:],dict.fromkeys((device,torch.device('cpu')))
+    for name,source in (('memory',stars), ('store',store.path)):
+        for d,bs in [(d,bs) for d in devices for bs in ((64,256,1024) if d.type=='cuda' else (64,))]:
+            dls = spectra_dls(source, bs=bs, device=d, in_memory=0)
+            learn = spectra_learner(dls)
+            with learn.no_bar(),learn.no_logging():
+                learn.fit_one_cycle(1); wait(d)
+                start = time.perf_counter(); learn.fit_one_cycle(3); wait(d)
+            print(f'training from {name:6}, {d}, batches of {bs:5,}: {3*n/(time.perf_counter()-start):8,.0f} per second, validation included', flush=True)
+    some,got = stars[:4096],{}
+    for d in devices:
+        model = load_model('apogee-sim-16', d)
+        for f in (encode,score,classify):
+            f(model, some[:256])
+            start = time.perf_counter(); got[f.__name__,d] = f(model, some); wait(d)
+            print(f'{f.__name__:8} {d}: {len(some)/(time.perf_counter()-start):8,.0f} per second', flush=True)
+    for name,cols in dict(encode=('z0','z15'), score=('chi2','anomaly'), classify=('teff',)).items():
+        a,b = (got[name,d] for d in (device,torch.device('cpu')))
+        print(f'{name}: the devices differ by at most', {c:float(f'{np.nanmax(np.abs(a[c]-b[c])):.1g}') for c in cols})
+
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu'); p.add_argument('--stars', type=int, default=4096)
-    p.add_argument('--batches', type=int, nargs='*', default=[64,256,1024,4096]); p.add_argument('--compile', action='store_true')
+    p.add_argument('--batches', type=int, nargs='*', default=[64,256,1024,4096]); p.add_argument('--compile', action='store_true'); p.add_argument('--feed', type=int, default=20_000, help='stars to train on; 0 to leave this out')
     a = p.parse_args()
     device = torch.device(a.device)
     print(torch.cuda.get_device_name(device) if device.type=='cuda' else f'CPU, {torch.get_num_threads()} threads', '| torch', torch.__version__)
@@ -67,3 +95,5 @@ if __name__=='__main__':
             best = dict(train=max(best['train'], t), encode=max(best['encode'], r))
             print(f'{bs:6,} {name:>9} {t:10,.0f} {t*per_star/bandwidth:12.3f} {t*flop/1e12:8.2f} {e:10,.0f} {r:10,.0f}', flush=True)
     print(f'one million stars, 20 epochs: {20e6/best["train"]/60:,.1f} min; 733,901 spectra refined: {733_901/best["encode"]:,.0f} s')
+    if a.feed:
+        with tempfile.TemporaryDirectory() as folder: feed(device, a.feed, folder)

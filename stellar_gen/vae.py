@@ -312,7 +312,8 @@ class SpectraVAE(nn.Module):
         stride = self.draw.in_channels
         part = F.pad(v*s/len(flux)**.5, (0,0,0,-len(self.mean)%stride))    # (P',n): what one standard deviation of each component draws
         self.spread.weight.mul_(.01)[:,:n] = part.unflatten(0, (-1,stride)).transpose(0, 1).flatten(0, 1)
-        if self.labels and labels is not None:
+        if self.labels:
+            if labels is None: raise ValueError(f'this network is told {", ".join(self.labels)}: give their values')
             known = labels.isfinite()
             count = known.sum(0).clamp(min=1)
             self.label_mean.copy_(torch.where(known, labels, 0).sum(0)/count)

@@ -19,9 +19,10 @@ HOST,SOURCE = CFG['doc_host']+CFG['doc_baseurl']+'/',f"{CFG['git_url']}/blob/{CF
 # ------------------------------------------------------------------------------------------ pages that are not notebooks
 def api_page():
     "Every public function and class of every module: what it is, where it is explained, where its source is"
+    from stellar_gen import _MODULES
     from stellar_gen._modidx import d
     out = ['---', 'title: API', 'description: Every public function and class, with a link to its lesson and to its source', '---', '']
-    for path in sorted((ROOT/'stellar_gen').glob('[!_]*.py'), key=lambda p: list(ORDER).index(p.stem)):
+    for path in (ROOT/'stellar_gen'/f'{m}.py' for m in _MODULES):
         tree = ast.parse(path.read_text(encoding='utf-8'))
         syms = d['syms'][f'stellar_gen.{path.stem}']
         out += [f'## stellar_gen.{path.stem}', '', ast.get_docstring(tree) or '', '', '| name | what it does | |', '|---|---|---|']
@@ -30,8 +31,6 @@ def api_page():
             if page and o.name[0]!='_': out.append(f'| [`{o.name}`]({page[0]}) | {(ast.get_docstring(o) or "").splitlines()[0]} | [source]({SOURCE}{page[1]}#L{o.lineno}) |')
         out.append('')
     return '\n'.join(out)
-
-ORDER = 'data archive simulate crossmatch preprocess vae train anomaly report classify generate cli'.split()
 
 def repository_page(path, title, description):
     "A Markdown file of the repository as a page: its title goes into the front matter, links into the repository become whole"
