@@ -72,6 +72,15 @@ def test_style_is_found_and_safe_for_the_colour_blind():
 
 def test_figures_of_the_benchmarks_are_in_sync(root): subprocess.run([sys.executable, 'benchmarks/plots.py', '--check'], cwd=root, check=True)
 
+def test_results_of_the_readme_were_measured(root):
+    "Each number of its table is one of benchmarks/README.md, rounded"
+    def numbers(text): return [o.replace(',', '') for o in re.findall(r'(?<![\w.,])\d[\d,]*(?:\.\d+)?', text)]
+    measured = [float(o) for o in numbers((root/'benchmarks'/'README.md').read_text())]
+    table = (root/'README.md').read_text().split('## How good is it')[1].split('##')[0]
+    cells = [c for l in table.splitlines() if l.startswith('| ') for c in l.split('|')[2:4]]
+    stray = [o for c in cells for o in numbers(c) if not any(abs(m-float(o))<=(50 if o.endswith('00') else .5*10**-len(o.partition('.')[2]))*1.0001 for m in measured)]
+    assert len(cells)>15 and not stray
+
 def test_citation_names_this_version(root):
     from stellar_gen import __version__
     assert f'version: {__version__}\n' in (root/'CITATION.cff').read_text() and f'version = {{{__version__}}}' in (root/'nbs'/'citation.qmd').read_text()
