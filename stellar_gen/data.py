@@ -208,12 +208,28 @@ def _fits(path, read):
         raise ValueError(f'{path}: {"truncated" if cut else "damaged or unreadable"} FITS file ({msg})') from e
 
 # %% ../nbs/00_data_files.ipynb #d678bb49
-def _num(header, *keys):
-    "The first of `keys` that holds a number; the survey's -9999 and anything else is `NaN`"
+_NOT_MEASURED = -9999 # what the survey writes where nothing was measured; -9999.99 and the like too
+_NO_MAGNITUDE = 99 # mag: the survey writes 99.99 or 99.999 where there is none
+_LIGHT = 299792.458 # km/s, the speed of light
+
+def _is_number(v):
+    "Is this a finite number, and not True or False?"
+    if isinstance(v, (bool,np.bool_)): return False
+    return isinstance(v, (int,float,np.integer,np.floating)) and bool(np.isfinite(v))
+
+def _num(header, *keys, below=np.inf):
+    "The first of `keys` that holds a measured number, of a size `below` what is possible; `NaN` if none does"
     for k in keys:
         v = header.get(k)
-        if isinstance(v, (int,float,np.integer,np.floating)) and not isinstance(v, bool) and abs(v)<9998: return float(v)
+        if not _is_number(v): continue
+        measured = not _NOT_MEASURED-1 < v <= _NOT_MEASURED
+        if measured and abs(v)<below: return float(v)
     return np.nan
+
+def _bits(header, key):
+    "A bitmask, exactly; 0 where there is none"
+    v = header.get(key)
+    return int(v) if _is_number(v) else 0
 
 def _star_id(header, path):
     name = re.search(r'(2M|AP)\d{8}[+-]\d{7}', Path(path).name)
@@ -221,9 +237,19 @@ def _star_id(header, path):
 
 def _meta(header, path, filetype, **known):
     "One row of metadata, the same columns for every kind of file"
-    d = dict(apogee_id=_star_id(header, path), ra=_num(header,'RA'), dec=_num(header,'DEC'), snr=_num(header,'SNR'), h_mag=_num(header,'H','H_MAG'),
-        vhelio=_num(header,'VHELIO'), teff=_num(header,'RV_TEFF','RVTEFF'), logg=_num(header,'RV_LOGG','RVLOGG'), fe_h=_num(header,'RV_FEH','RVFEH'),
-        starflag=int(np.nan_to_num(_num(header,'STARFLAG'))), telescope=str(header.get('TELESCOP', '')).strip(), field=str(header.get('FIELD', '')).strip())
+    d = dict(
+        apogee_id=_star_id(header, path),
+        ra=_num(header, 'RA'),
+        dec=_num(header, 'DEC'),
+        snr=_num(header, 'SNR'),
+        h_mag=_num(header, 'H', 'H_MAG', below=_NO_MAGNITUDE),
+        vhelio=_num(header, 'VHELIO', below=_LIGHT),
+        teff=_num(header, 'RV_TEFF', 'RVTEFF'),
+        logg=_num(header, 'RV_LOGG', 'RVLOGG'),
+        fe_h=_num(header, 'RV_FEH', 'RVFEH'),
+        starflag=_bits(header, 'STARFLAG'),
+        telescope=str(header.get('TELESCOP', '')).strip(),
+        field=str(header.get('FIELD', '')).strip())
     return d | known | dict(filetype=filetype, file=Path(path).name)
 
 def _ivar(flux, err):
@@ -263,7 +289,8 @@ def _read_apstar(path, hs, visits=False):
     h = hs[0].header
     flux,err,mask = (np.atleast_2d(o.data) for o in hs[1:4])
     rows = range(2, len(flux)) if visits and len(flux)>2 else range(1)
-    metas = [_meta(h, path, 'apStar', **(dict(snr=_num(h, f'SNRVIS{r-1}'), vhelio=_num(h, f'VHELIO{r-1}')) if r>1 else {})) for r in rows]
+    def of_visit(r): return dict(snr=_num(h, f'SNRVIS{r-1}'), vhelio=_num(h, f'VHELIO{r-1}', below=_LIGHT))
+    metas = [_meta(h, path, 'apStar', **(of_visit(r) if r>1 else {})) for r in rows]
     rows = list(rows)
     return _spectra(path, flux[rows], _ivar(flux[rows], err[rows]), mask[rows], metas)
 
@@ -313,14 +340,14 @@ def _is_visit(hs): return _images(hs, 4, lambda s: len(s)==2 and s[0]==3 and s[1
 def _read_visit(path, hs, visits=False):
     h = hs[0].header
     flux,err,mask,wave = (o.data for o in hs[1:5])
-    v = _num(h, 'VRAD')
-    if np.isnan(v): v = _num(h, 'VHELIO') - _num(h, 'BC')
+    v = _num(h, 'VRAD', below=_LIGHT)
+    if np.isnan(v): v = _num(h, 'VHELIO', below=_LIGHT) - _num(h, 'BC', below=_LIGHT)
     if np.isnan(v): raise ValueError(f'{path}: the header has no velocity (VRAD, or VHELIO and BC), so the rest frame is unknown')
     if not (np.isfinite(wave).all() and (wave>1e4).all() and (wave<2e4).all()): raise ValueError(f'{path}: {(~(np.isfinite(wave) & (wave>1e4) & (wave<2e4))).sum()} wavelengths are not between 10,000 and 20,000 Å')
     out,var,bits = np.zeros((3,8575)),np.full((3,8575), np.inf),np.zeros(8575, np.int64)
     for k in range(3):
         o = np.argsort(wave[k])
-        w,f,e,m = wave[k][o]/(1+v/299792.458), flux[k][o], err[k][o].astype(float), mask[k][o].astype(np.int64)
+        w,f,e,m = wave[k][o]/(1+v/_LIGHT), flux[k][o], err[k][o].astype(float), mask[k][o].astype(np.int64)
         if not (np.diff(w)>0).all(): raise ValueError(f'{path}: {(np.diff(w)<=0).sum()} wavelengths of chip {k} are repeated')
         good = np.isfinite(f) & np.isfinite(e) & (e>0)
         f,iv = rebin(w, f, np.where(good, 1/np.where(good, e, 1)**2, 0), APOGEE_WAVE)
@@ -346,7 +373,12 @@ def _read_mwm(path, hs, visits=False):
         kind = 'mwmVisit' if 'in_stack' in names or ('mjd' in names and 'min_mjd' not in names) else 'mwmStar'
         def row(i):
             r = {n:d[n][i] for n in names & {'snr','v_rad','telescope','obj','spectrum_flags','mjd'}}
-            known = dict(snr=_num(r,'snr'), vhelio=_num(r,'v_rad'), starflag=int(r.get('spectrum_flags', 0)), telescope=str(r.get('telescope', '')).strip(), sdss_id=str(hs[0].header.get('SDSS_ID', '')))
+            known = dict(
+                snr=_num(r, 'snr'),
+                vhelio=_num(r, 'v_rad', below=_LIGHT),
+                starflag=_bits(r, 'spectrum_flags'),
+                telescope=str(r.get('telescope', '')).strip(),
+                sdss_id=str(hs[0].header.get('SDSS_ID', '')))
             if (o := str(r.get('obj', '')).strip()): known['apogee_id'] = o
             return _meta(hs[0].header, path, kind, **known)
         mask = d['pixel_flags'].astype(np.int64) if 'pixel_flags' in names else np.zeros(d['flux'].shape, np.int64)
