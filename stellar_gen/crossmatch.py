@@ -195,9 +195,20 @@ def _alone(side, other, n, t, near):
     k = np.setdiff1d(np.arange(n), t[side])
     return pd.DataFrame({side:k, other:-1, 'sep_arcsec':np.nan, 'norm_sep':np.nan, 'p_match':np.nan, ('n_candidates' if side=='left' else 'n_claims'):near[k], ('n_claims' if side=='left' else 'n_candidates'):0})
 
+_NULLABLE = dict(i='Int64', u='UInt64', b='boolean') # what holds missing values beside exact ones, by the kind of a NumPy type
+
+def _nullable(table):
+    "The same table, with room for missing values among whole numbers and booleans"
+    kinds = {c:_NULLABLE.get(t.kind) for c,t in table.dtypes.items() if isinstance(t, np.dtype)}
+    return table.astype({c:k for c,k in kinds.items() if k})
+
 def _columns(table, rows, suffix):
-    out = table.iloc[np.maximum(rows, 0)].reset_index(drop=True).add_suffix(suffix) if len(table) else table.add_suffix(suffix).reindex(range(len(rows)))
-    return out if (rows>=0).all() else out.where(pd.Series(rows.to_numpy()>=0), axis=0)
+    "The rows of a table by their numbers; those of number -1 are missing, and no value of the others is changed"
+    rows = np.asarray(rows)
+    if (rows<0).any(): table = _nullable(table)
+    if not len(table): return table.reindex(range(len(rows))).add_suffix(suffix)
+    out = table.iloc[np.maximum(rows, 0)].reset_index(drop=True).add_suffix(suffix)
+    return out if (rows>=0).all() else out.where(pd.Series(rows>=0), axis=0)
 
 def _explain_nothing(l, r):
     "No pair at all: were it hours?"
@@ -280,6 +291,15 @@ def _crossmatch_hats(left, right, radius, how, ra, dec, epochs, errors, mags, mo
 # %% ../nbs/01_crossmatch_ids.ipynb #db6c07f1
 ID_KINDS = dict(apogee='text', twomass='text', lamost_designation='text', gaia='number', galah_star='number', galah_sobject='number', lamost_obsid='number', kic='number')
 
+_LARGEST_ID = 2**63-1 # what 64 bits with a sign hold
+
+def _whole(numbers, kind):
+    "A series of whole numbers as int64, 0 where there is none"
+    large = numbers[numbers>_LARGEST_ID]
+    if len(large): raise ValueError(
+        f'{len(large)} of {len(numbers)} values are too large for {kind} numbers (first: {large.iloc[0]}): give whole numbers up to {_LARGEST_ID}')
+    return numbers.clip(lower=0).to_numpy(np.int64)
+
 def normalize_ids(
     values, # Identifiers (N,): text, bytes or whole numbers
     kind:str='apogee' # A key of `ID_KINDS`
@@ -287,7 +307,7 @@ def normalize_ids(
     "Identifiers in one spelling"
     if kind not in ID_KINDS: raise ValueError(f'unknown kind of identifier {kind!r}: choose from {", ".join(ID_KINDS)}')
     s = pd.Series(np.asarray(values) if not isinstance(values, (pd.Series,pd.arrays.IntegerArray)) else values).reset_index(drop=True)
-    if ID_KINDS[kind]=='number' and pd.api.types.is_integer_dtype(s): return s.fillna(0).clip(lower=0).to_numpy(np.int64)
+    if ID_KINDS[kind]=='number' and pd.api.types.is_integer_dtype(s): return _whole(s.fillna(0), kind)
     if pd.api.types.is_float_dtype(s):
         if s.isna().all(): return np.zeros(len(s), np.int64) if ID_KINDS[kind]=='number' else np.full(len(s), '')
         raise ValueError(f'{s.notna().sum()} identifiers have passed through a floating-point number and may be wrong in their last digits: read this column as integers or text')
@@ -298,7 +318,7 @@ def normalize_ids(
     n = t.str.extract(r'^(?:GAIA\s*E?DR\d\s*|KIC\s*|KPLR\s*)?0*(\d{1,19})$', expand=False)
     odd = t[n.isna() & ~t.isin(['','-9999','-1','NAN','<NA>','NONE','--'])]
     if len(odd): raise ValueError(f'{len(odd)} of {len(t)} values are no {kind} numbers (first: {odd.iloc[0]!r}): give whole numbers')
-    return np.array([int(v) if isinstance(v, str) else 0 for v in n], np.int64)
+    return _whole(pd.Series([int(v) if isinstance(v, str) else 0 for v in n], dtype='uint64'), kind)
 
 # %% ../nbs/01_crossmatch_ids.ipynb #ae3a7d44
 def match_ids(
@@ -416,6 +436,18 @@ def query_survey(
     return v[np.sort(np.unique(np.asarray(v[s['id']]), return_index=True)[1])]
 
 # %% ../nbs/01_crossmatch_surveys.ipynb #19f87db3
+_EXACT = 2**53 # up to here a float holds every whole number
+
+def _number(column):
+    "A label as numbers: whole numbers and booleans as they are, other numbers as floats, `NaN` for what is no number"
+    if pd.api.types.is_integer_dtype(column) or pd.api.types.is_bool_dtype(column): return column
+    known = column.mask(column=='') # the empty text of a catalog means that there is none
+    n = pd.to_numeric(known, errors='coerce', dtype_backend='numpy_nullable')
+    if pd.api.types.is_integer_dtype(n): return n
+    changed = 0 if pd.api.types.is_float_dtype(column) else (n.abs()>_EXACT).sum()
+    if changed: raise ValueError(f'{changed} values of {column.name} have more digits than a float holds: give this column as integers')
+    return pd.Series(n.to_numpy(float, na_value=np.nan), index=column.index)
+
 def attach_labels(
     spectra, # `Spectra`, with `ra` and `dec` (deg) or an identifier in `meta`
     table, # Labels, in the vocabulary: pandas or astropy
@@ -431,7 +463,13 @@ def attach_labels(
     cols = [c for l in labels for c in (l, f'e_{l}') if c in t]
     if on is None: m = crossmatch(spectra.meta, t, **{**dict(how='best'), **kwargs}); how = ['sep_arcsec','p_match']
     else: m = match_ids(spectra.meta, t, on, kind).rename(columns=dict(n_candidates='n')).drop_duplicates('left'); how = ['n']
-    new = pd.DataFrame(np.nan, index=range(len(spectra)), columns=[f'{source}_{c}' for c in [*cols, *how]])
-    new.loc[m.left, :] = np.column_stack([*(pd.to_numeric(t[c], errors='coerce').to_numpy(float)[m.right] for c in cols), *(m[h].to_numpy(float) for h in how)])
+    m = m[(m.left>=0) & (m.right>=0)]
+    rows = np.full(len(spectra), -1)
+    rows[m.left] = m.right
+    new = _columns(pd.DataFrame({c:_number(t[c]) for c in cols}), rows, '')
+    for h in how:
+        new[h] = np.nan
+        new.loc[m.left, h] = m[h].to_numpy(float)
+    new = new.add_prefix(f'{source}_')
     old = spectra.meta.drop(columns=[c for c in new if c in spectra.meta])
     return spectra.replace(meta=pd.concat([old, new], axis=1))

@@ -788,7 +788,9 @@ def _split(name, a, symbols):
 
 def _plain(a):
     "A column as pandas wants it: native byte order, text decoded, -9999 as `NaN`, missing whole numbers still whole"
-    if np.ma.is_masked(a) and a.dtype.kind in 'iu': return pd.arrays.IntegerArray(np.asarray(a.data, np.int64), np.ma.getmaskarray(a))
+    if np.ma.is_masked(a) and a.dtype.kind in 'iu':
+        whole = np.uint64 if a.dtype.kind=='u' else np.int64
+        return pd.arrays.IntegerArray(np.asarray(a.data, whole), np.ma.getmaskarray(a))
     a = a.filled(np.nan) if np.ma.is_masked(a) and a.dtype.kind=='f' else np.asarray(a)
     if a.dtype.kind=='S': a = np.char.decode(a, 'utf-8', 'replace')
     if a.dtype.kind=='U': return np.char.strip(np.char.rstrip(a, '\x00')).astype(object)
@@ -815,7 +817,7 @@ def _csv_columns(path, want):
     t = pd.read_csv(path, usecols=None if want is None else lambda c: c.strip().lower() in want, comment='#', dtype_backend='numpy_nullable', low_memory=False)
     def column(s):
         if pd.api.types.is_float_dtype(s): return _plain(s.to_numpy(float, na_value=np.nan))
-        if pd.api.types.is_integer_dtype(s): return s if s.isna().any() else s.to_numpy(np.int64)
+        if pd.api.types.is_integer_dtype(s): return s if s.isna().any() else s.to_numpy(s.dtype.numpy_dtype)
         return s.astype(object).map(lambda v: '' if v is pd.NA else str(v).strip())
     return {c.strip().lower():column(t[c]) for c in t},[c.strip().lower() for c in pd.read_csv(path, nrows=0, comment='#')]
 
