@@ -50,6 +50,26 @@ def _main(version:Annotated[bool, typer.Option('--version', help='Print the vers
         typer.echo(__version__)
         raise typer.Exit()
 
+# %% ../nbs/08_cli.ipynb #eeaefb7e
+def _clash(out, given):
+    "How an output gets in the way of an input; empty if it does not"
+    from stellar_gen.data import is_store
+    a = out.resolve()
+    b = given.resolve()
+    if a==b or (out.exists() and out.samefile(given)): return 'is'
+    if a in b.parents: return 'holds'
+    is_model = (given/'config.json').is_file()
+    if b in a.parents and (is_model or is_store(given)): return 'lies in'
+    return ''
+
+def _apart(inputs, out, option='--out'):
+    "Refuse an output that would damage one of the inputs; either may be None"
+    if out is None: return
+    for given in inputs:
+        if given is None or not Path(given).exists(): continue
+        how = _clash(out, Path(given))
+        if how: raise ValueError(f'{option} {out}: {how} the input {given}, which would be lost or damaged; choose another {option}')
+
 # %% ../nbs/08_cli.ipynb #64f3a89e
 @app.command()
 def simulate(
@@ -73,6 +93,7 @@ def ingest(
 ):
     "Put FITS files of any APOGEE type into a store; run again, it completes it."
     from stellar_gen.data import ingest
+    _apart(inputs, out)
     store = ingest(inputs, out, visits=visits, quiet=quiet)
     for line in store.failed.error: typer.echo(f'stellar_gen: {line}', err=True)
     _say(quiet, f'{out}: {len(store):,} spectra' + (f', {len(store.failed):,} files or spectra not' if len(store.failed) else ''))
@@ -93,6 +114,7 @@ def fetch(
     from stellar_gen.archive import fetch,query_sql,sas_paths
     from stellar_gen.data import read_catalog,write_table
     if (ids is None)==(query is None): raise ValueError('give either --ids FILE or --query SQL')
+    _apart([ids, checksums], out/'fetched.csv')
     table = read_catalog(ids) if ids else query_sql(str(query), release)
     got = fetch(sas_paths(table, kind, release), out, checksums, workers, quiet=quiet)
     write_table(got, out/'fetched.csv')
@@ -116,6 +138,7 @@ def crossmatch(
     from stellar_gen.crossmatch import crossmatch
     from stellar_gen.data import check_table_path,read_catalog,write_table
     check_table_path(out)
+    _apart([left, right], out)
     try: years = tuple(map(float, epochs.split(','))) if epochs else (None,None)
     except ValueError: years = ()
     if len(years)!=2: raise ValueError(f'--epochs {epochs}: give two years, as in 2016.0,1999.5')
@@ -145,6 +168,8 @@ def train(
 ):
     "Train a model on a store of spectra; run again after an interruption, it goes on."
     from stellar_gen.data import SpectraStore
+    _apart([store, start], out)
+    _apart([store, start], log, '--log')
     if out.exists() and not overwrite: raise FileExistsError(f'{out}: exists already; choose another --out or give --overwrite')
     spectra = SpectraStore(store)
     if len(spectra)<100: raise ValueError(f'{store}: {len(spectra)} spectra are too few to train and calibrate a model: give at least 100')
@@ -207,6 +232,7 @@ def score(
     from functools import partial
     from stellar_gen.data import check_table_path
     check_table_path(out)
+    _apart([model, *inputs], out)
     from stellar_gen.anomaly import flag,score
     from stellar_gen.train import load_model
     table,bad = _table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, partial(score, samples=samples))
@@ -218,6 +244,7 @@ def encode(model:Model, inputs:Inputs, out:Table, device:Device=None, quiet:Quie
     "Latents of spectra and their errors, z0, e_z0 and so on, one row each."
     from stellar_gen.data import check_table_path
     check_table_path(out)
+    _apart([model, *inputs], out)
     from stellar_gen.train import encode,load_model
     _write(*_table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, encode), out, 'encoded', quiet)
 
@@ -231,6 +258,7 @@ def classify(
     from functools import partial
     from stellar_gen.data import check_table_path
     check_table_path(out)
+    _apart([model, *inputs], out)
     from stellar_gen.classify import classify
     from stellar_gen.train import load_model
     _write(*_table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, partial(classify, abstain=not guess)), out, 'classified', quiet)
@@ -251,6 +279,7 @@ def generate(
     "Make stars that nobody has observed, of the given labels or of all kinds."
     import pandas as pd
     from stellar_gen.data import SpectraStore,is_store,progress
+    _apart([model], out)
     if out.exists() and not (overwrite and is_store(out) and not fits): raise FileExistsError(f'{out}: exists already; choose another --out' + (' or give --overwrite' if is_store(out) and not fits else ''))
     from stellar_gen.generate import generate,write_apstar
     from stellar_gen.train import load_model
@@ -277,6 +306,7 @@ def report(
     from stellar_gen.data import SpectraStore,read_catalog,write_table
     from stellar_gen.train import load_model
     from stellar_gen.report import write_report
+    for name in ('report.html','scores.csv'): _apart([model, store, votes], out/name)
     if out.exists() and not out.is_dir(): raise FileExistsError(f'{out}: is a file, not a folder')
     m,spectra,voted = load_model(model, _device(device) or 'cpu'),SpectraStore(store),read_catalog(votes) if votes else None
     out.mkdir(parents=True, exist_ok=True)
