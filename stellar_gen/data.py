@@ -766,6 +766,8 @@ def ingest(
 SpectraStore.ingest = staticmethod(ingest)
 
 # %% ../nbs/00_data_tables.ipynb #04f405bf
+import ast
+
 def _symbols(hs):
     "Documented names of the elements of array columns, by their number"
     out = {}
@@ -812,12 +814,35 @@ def _fits_columns(path, want):
                 out |= {k:_plain(v) for k,v in _split(c, h.data[c], symbols).items() if want is None or k in want or c in want}
         return out,names
 
+_BYTES = '(?:b\'.*\'|b".*")' # how Python spells bytes, and pandas writes them
+
+def _text_of(spelled):
+    "The text in b'...'; the same text where that is not how Python spells bytes"
+    try: return ast.literal_eval(spelled).decode('utf-8', 'replace').strip(' \0')
+    except (SyntaxError, ValueError): return spelled
+
+def _decoded(column):
+    "A text column without the b'...' around its values, if all of them have it"
+    known = column.dropna()
+    if not len(known) or not known.str.fullmatch(_BYTES).all(): return column
+    return column.map(_text_of, na_action='ignore')
+
+def _without_index(t):
+    "A table without the row numbers that pandas wrote into an unnamed first column"
+    if not len(t.columns) or t.columns[0]!='Unnamed: 0': return t
+    first = t.iloc[:,0]
+    is_index = first.notna().all() and first.tolist()==list(range(len(t)))
+    return t.iloc[:,1:] if is_index else t
+
 def _csv_columns(path, want):
     "The same of a CSV file; whole numbers stay whole where some are missing"
-    t = pd.read_csv(path, usecols=None if want is None else lambda c: c.strip().lower() in want, comment='#', dtype_backend='numpy_nullable', low_memory=False)
+    wanted = None if want is None else lambda c: c.strip().lower() in want
+    t = pd.read_csv(path, usecols=wanted, comment='#', dtype_backend='numpy_nullable', low_memory=False)
+    if want is None: t = _without_index(t)
     def column(s):
         if pd.api.types.is_float_dtype(s): return _plain(s.to_numpy(float, na_value=np.nan))
         if pd.api.types.is_integer_dtype(s): return s if s.isna().any() else s.to_numpy(s.dtype.numpy_dtype)
+        if pd.api.types.is_string_dtype(s): s = _decoded(s)
         return s.astype(object).map(lambda v: '' if v is pd.NA else str(v).strip())
     return {c.strip().lower():column(t[c]) for c in t},[c.strip().lower() for c in pd.read_csv(path, nrows=0, comment='#')]
 
