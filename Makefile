@@ -8,7 +8,7 @@ demo: .venv/.ready
 	$(BIN)/stellar_gen demo --out demo
 
 test: .venv/.ready
-	$(BIN)/python -m pytest tools -n 2
+	$(BIN)/python -m pytest tests -n 2
 
 # Run every notebook and store its outputs, then export, clean and write README.md.
 notebooks: .venv/.ready

@@ -10,7 +10,8 @@ import argparse, tempfile, time
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
-from stellar_gen.classify import LABELS, _all_inputs, _label_net, _learn_from, _targets, calibration_error, classify, coverage, stellar_types
+from stellar_gen.classify import LABELS, calibration_error, classify, coverage, stellar_types
+from stellar_gen.classify.labels import _all_inputs, _label_net, _learn_from, _targets
 from stellar_gen.simulate import simulate, simulate_store
 from stellar_gen.train import load_model
 

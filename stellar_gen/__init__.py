@@ -4,11 +4,18 @@ Modules are imported when they are first asked for: `import stellar_gen` takes n
 """
 __version__ = "0.0.1"
 
-_MODULES = 'data','archive','simulate','crossmatch','preprocess','vae','train','anomaly','report','classify','generate','cli'
+_MODULES = (
+    'data', 'instrument', 'archive', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'model', 'anomaly', 'report',
+    'classify', 'generate', 'cli',
+)
 
-def __dir__() -> list[str]: return [*_MODULES, '__version__']
 
-def __getattr__(name: str): # PEP 562
-    if name not in _MODULES: raise AttributeError(f'module {__name__!r} has no attribute {name!r}; its modules are {", ".join(_MODULES)}')
+def __dir__() -> list[str]:
+    return [*_MODULES, '__version__']
+
+
+def __getattr__(name: str):  # PEP 562
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}; its modules are {", ".join(_MODULES)}')
     from importlib import import_module
     return import_module(f'{__name__}.{name}')

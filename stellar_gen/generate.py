@@ -5,17 +5,20 @@
 # %% auto #0
 __all__ = ['learn_prior', 'generate', 'two_sample_auc', 'density_coverage', 'denoise', 'write_apstar']
 
-# %% ../nbs/07_generate.ipynb #851cb36e
+# %% ../nbs/07_generate.ipynb #1dfa05df
 import os
-import numpy as np, pandas as pd, torch
 from importlib.util import find_spec
 from pathlib import Path
 
-from .classify import LABELS,_PLAIN,_TRANSFORMS,_all_inputs,_targets
-from .data import APOGEE_WAVE,CHIPS,Spectra
-from .simulate import observe
-from .train import TrainedModel,_passes,_prepared
-from .vae import Instrument
+import numpy as np
+import pandas as pd
+import torch
+
+from .data.core import APOGEE_WAVE, CHIPS, Spectra
+from .simulate.survey import observe
+from .vae.network import Instrument
+from .model import _passes, _prepared, TrainedModel
+from .classify.labels import _all_inputs, _PLAIN, _targets, _TRANSFORMS, LABELS
 
 # %% ../nbs/07_generate.ipynb #2872614e
 def _flow(latent, n_labels):

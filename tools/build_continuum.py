@@ -13,7 +13,8 @@ from numpy.polynomial import chebyshev
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from stellar_gen.data import CHIPS
-from stellar_gen.preprocess import _on_chips, _products, fit_continuum, select_continuum_pixels
+from stellar_gen.preprocess import fit_continuum, select_continuum_pixels
+from stellar_gen.preprocess.continuum import _on_chips, _products
 from stellar_gen.simulate import sample_labels, synthesize
 
 OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'/'continuum.npz'

@@ -17,17 +17,24 @@ CFG = CFG['DEFAULT']
 HOST,SOURCE = CFG['doc_host']+CFG['doc_baseurl']+'/',f"{CFG['git_url']}/blob/{CFG['branch']}/"
 
 # ------------------------------------------------------------------------------------------ pages that are not notebooks
+def rooms():
+    "Modules in reading order, as the notebooks name them: `data.core`, `instrument`, ..."
+    first = re.compile(r'#\s*\|\s*default_exp (\S+)')
+    for p in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')):
+        cells = [''.join(c['source']) for c in json.loads(p.read_text(encoding='utf-8'))['cells']]
+        yield from (m[1] for c in cells if (m := first.match(c)))
+
 def api_page():
     "Every public function and class of every module: what it is, where it is explained, where its source is"
-    from stellar_gen import _MODULES
     from stellar_gen._modidx import d
     out = ['---', 'title: API', 'description: Every public function and class, with a link to its lesson and to its source', '---', '']
-    for path in (ROOT/'stellar_gen'/f'{m}.py' for m in _MODULES):
-        tree = ast.parse(path.read_text(encoding='utf-8'))
-        syms = d['syms'][f'stellar_gen.{path.stem}']
-        out += [f'## stellar_gen.{path.stem}', '', ast.get_docstring(tree) or '', '', '| name | what it does | |', '|---|---|---|']
+    for room in rooms():
+        file = room.replace('.', '/')
+        tree = ast.parse((ROOT/'stellar_gen'/f'{file}.py').read_text(encoding='utf-8'))
+        name,syms = f'stellar_gen.{room}',d['syms'][f'stellar_gen.{room}']
+        out += [f'## {name}', '', ast.get_docstring(tree) or '', '', '| name | what it does | |', '|---|---|---|']
         for o in tree.body:
-            page = syms.get(f'stellar_gen.{path.stem}.{getattr(o, "name", "")}')
+            page = syms.get(f'{name}.{getattr(o, "name", "")}')
             if page and o.name[0]!='_': out.append(f'| [`{o.name}`]({page[0]}) | {(ast.get_docstring(o) or "").splitlines()[0]} | [source]({SOURCE}{page[1]}#L{o.lineno}) |')
         out.append('')
     return '\n'.join(out)

@@ -1,0 +1,14 @@
+"What a spectrum is, and every way in and out: files, stores, tables, other libraries"
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .core import *
+    from .files import *
+    from .store import *
+    from .tables import *
+    from .interop import *
+    from ..instrument import *
+else:
+    from stellar_gen._lazy import hand_on
+
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.store', 'data.tables', 'data.interop', 'instrument'])
