@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test notebooks docs types readme assets clean
+.PHONY: demo test robust notebooks docs types readme assets clean
 
 demo: .venv/.ready
 	$(BIN)/stellar_gen demo --out demo
 
 test: .venv/.ready
 	$(BIN)/python -m pytest tests -n 2
+
+# Every notebook with 1, 2 and 4 threads and with other random seeds: hours, and no part of CI.
+robust: .venv/.ready
+	$(BIN)/python tools/robust.py
 
 # Run every notebook and store its outputs, then export, clean and write README.md.
 notebooks: .venv/.ready

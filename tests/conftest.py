@@ -1,27 +1,33 @@
-import os, sys
+"What all tests share: one thread each, the repository's root, real data that developers have"
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.resolve()
-SHARED = ROOT.parent/'shared'/'data'
-os.environ.setdefault('MPLBACKEND', 'agg')
-sys.path.insert(0, str(ROOT/'tools'))
+SHARED = ROOT.parent / 'shared' / 'data'
+sys.path.insert(0, str(ROOT / 'tools'))
+from robust import THREAD_VARIABLES  # noqa: E402
 
-def pytest_configure(config):
-    if hasattr(config, 'workerinput'): # workers share the cores instead of fighting for them
-        import torch
-        torch.set_num_threads(max(1, (os.cpu_count() or 1)//config.workerinput['workercount']))
+# Before NumPy and torch are loaded, so that it holds for this process, for pytest's workers and for what they start.
+os.environ.update(dict.fromkeys(THREAD_VARIABLES, '1'))
+os.environ.setdefault('MPLBACKEND', 'agg')
+
 
 def pytest_collection_modifyitems(items):
     "The tests of the wheel and of the site take longest and leave a core idle at times: begin with them"
     items.sort(key=lambda i: 'installs_and_scores' not in i.nodeid and 'test_site' not in i.nodeid)
 
+
 @pytest.fixture
-def root(): return ROOT
+def root():
+    return ROOT
+
 
 @pytest.fixture
 def shared():
     "Real data that lie beside a developer's checkout"
-    if not SHARED.is_dir(): pytest.skip('../shared/data is not here: it holds reference data that developers have')
+    if not SHARED.is_dir():
+        pytest.skip('../shared/data is not here: it holds reference data that developers have')
     return SHARED

@@ -151,3 +151,13 @@ def test_grid_pickles_cannot_run_code():
     class Evil:
         def __reduce__(self): return (eval, ('1+1',))
     with pytest.raises(pickle.UnpicklingError, match='refused builtins.eval'): ArrayUnpickler(io.BytesIO(pickle.dumps(Evil()))).load()
+
+def test_robust_shifts_seeds_and_names_the_line(root, tmp_path):
+    "Other seeds reach every place that has one and nothing else; a check that does not survive them is shown"
+    from robust import shifted
+    source = "µ = default_rng([3, k]); simulate(3, seed=5, **dict(seed=70+k))\ndef f(n=1, seed=2): torch.manual_seed(n*7)"
+    assert shifted(source, 100) == "µ = default_rng([103, k]); simulate(3, seed=105, **dict(seed=170+k))\ndef f(n=1, seed=102): torch.manual_seed(n*7)"
+    cell = dict(cell_type='code', id='a', metadata={}, execution_count=None, outputs=[], source='seed = 0\ndef small(x):\n    assert x < 1000, "too large"\nsmall(seed)')
+    (tmp_path/'notebook.ipynb').write_text(json.dumps(dict(cells=[cell], metadata={}, nbformat=4, nbformat_minor=5)))
+    r = subprocess.run([sys.executable, 'tools/robust.py', '--threads', '1', '--seed-offset', '0,1000', tmp_path/'notebook.ipynb'], cwd=root, capture_output=True, text=True)
+    assert r.returncode==1 and 'notebook, 1 threads, seeds +1000: cell 0: assert x < 1000, "too large"' in r.stdout and 'seeds +0' not in r.stdout, r.stdout
