@@ -30,8 +30,6 @@ def test_notebooks_are_executed(root):
         assert any(c['outputs'] for c in cells), f'{p.name} has no stored output: run make notebooks'
         assert '"error"' not in text and str(root) not in text and '/tmp/' not in text and 'Warning' not in text, p.name
 
-FAMILIES = ('data', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'anomaly', 'classify')
-
 def module_imports(node, room):
     "Modules of this package that the statements below `node` import, without the package's name"
     for n in ast.walk(node):
@@ -60,17 +58,6 @@ def test_rooms_import_only_those_above(root):
         allowed = set(order[:i])|({'crossmatch.big'} if room=='crossmatch.match' else set()) # which calls `crossmatch` in turn
         if room!='cli': assert used<=allowed, f'{room} imports {used-allowed}'
 
-def test_public_names_are_no_modules():
-    "Every public name of a family is itself, not a room of the same name, also when all rooms are loaded"
-    import types
-    from importlib import import_module
-    for _ in range(2):
-        for f in FAMILIES:
-            package = import_module(f'stellar_gen.{f}')
-            assert package.__all__ and len(set(package.__all__))==len(package.__all__)
-            for name in package.__all__: assert not isinstance(getattr(package, name), types.ModuleType), f'{f}.{name}'
-    assert 'stellar_gen.anomaly.scoring' in sys.modules
-
 def test_nothing_imports_vision(root):
     code = 'import sys, stellar_gen.cli, stellar_gen.report; print([m for m in sys.modules if m.split(".")[0]=="torchvision" or m.startswith("fastai.vision")])'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
@@ -78,13 +65,6 @@ def test_nothing_imports_vision(root):
 def test_help_does_not_load_torch():
     code = 'import sys, stellar_gen.cli; print("torch" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='False'
-
-def test_import_is_silent_and_light():
-    "Nothing warns, nothing heavy is loaded, and modules come when they are asked for"
-    code = 'import sys, stellar_gen; print(sorted({"torch","pandas","matplotlib","astropy"} & set(sys.modules)), "train" in dir(stellar_gen)); stellar_gen.data; print("stellar_gen.data" in sys.modules, sorted({"torch","pandas","matplotlib","astropy"} & set(sys.modules)))'
-    assert subprocess.run([sys.executable, '-W', 'error', '-c', code], capture_output=True, text=True, check=True).stdout=='[] True\nTrue []\n'
-    import stellar_gen
-    with pytest.raises(AttributeError, match='its modules are data'): stellar_gen.dada
 
 def test_types(root):
     "The library and a user's script are as their types say"
