@@ -7,10 +7,8 @@ __all__ = ['is_store', 'SpectraStore', 'save_spectra', 'open_spectra', 'store_ba
 
 # %% ../../nbs/00c_store.ipynb #26f3007c
 import hashlib
-import os
 import queue
 import shutil
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .core import APOGEE_WAVE, concat, Spectra
-from .files import _line, _read_all, fits_files, progress
+from .core import APOGEE, concat, Grid, Spectra
+from .files import _line, _read_all, fits_files, progress, whole
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
 _ARRAYS = ('wave','flux','ivar','bitmask')
@@ -30,10 +28,17 @@ def is_store(path) -> bool: # True for a folder that `SpectraStore` wrote
     return (Path(path)/'spectra.zarr').is_dir() and (Path(path)/'meta.parquet').is_dir()
 
 def _write_part(table, path):
-    path.parent.mkdir(exist_ok=True)
-    tmp = path.with_name(f'.{path.name}.partial')
-    table.to_parquet(tmp, index=False)
-    os.replace(tmp, path)
+    with whole(path) as made: table.to_parquet(made, index=False)
+
+def _described(grid: Grid) -> dict:
+    "What a store's attributes say of a grid; its wavelengths are an array of the store"
+    return {key: value for key, value in grid.to_dict().items() if key != 'wave'}
+
+def _saved_grid(group) -> Grid:
+    "The grid of an open store; of one that does not say, the grid of its wavelengths"
+    wave = group['wave'][:]
+    if 'grid' not in group.attrs: return Grid.of(wave)
+    return Grid.from_dict(group.attrs['grid'] | dict(wave=wave.tolist()))
 
 class SpectraStore:
     "Spectra on disk, opened lazily"
@@ -45,11 +50,16 @@ class SpectraStore:
         if not is_store(self.path): raise ValueError(f'{path}: not a store of spectra (no spectra.zarr and meta.parquet in it)')
         try:
             self._group = zarr.open_group(self.path/'spectra.zarr', mode='r')
-            self.wave = self._group['wave'][:]
+            self.grid = _saved_grid(self._group)
             held = min(self._group[n].shape[0] for n in ('flux','ivar'))
             self._len = sum(self._rows)
         except Exception as e: raise ValueError(f'{path}: damaged store: {_line(e)}') from e # whatever Zarr or Arrow say of bytes that are not theirs
         if held<self._len: raise ValueError(f'{path}: damaged store: {self._len} rows in the table, {held} in the arrays')
+
+    @property
+    def wave(self) -> np.ndarray: # Wavelengths (P,), vacuum Å
+        "Wavelengths of the grid"
+        return self.grid.wave
 
     @property
     def _parts(self): return sorted((self.path/'meta.parquet').glob('part-*.parquet'))
@@ -90,7 +100,7 @@ class SpectraStore:
         first,last = (rows[0],rows[-1]+1) if len(rows) else (0,0)
         straight = len(rows)==last-first and (np.diff(rows)==1).all()
         def get(n): return self._group[n][first:last] if straight else self._group[n].oindex[np.unique(rows)][np.unique(rows, return_inverse=True)[1]]
-        return Spectra(self.wave, *(get(n) for n in ('flux','ivar')), get('bitmask') if 'bitmask' in self._group else None, self.meta.iloc[rows])
+        return Spectra(self.grid, *(get(n) for n in ('flux','ivar')), get('bitmask') if 'bitmask' in self._group else None, self.meta.iloc[rows])
 
     @classmethod
     def open(cls,
@@ -103,7 +113,7 @@ class SpectraStore:
     def create(cls,
         path, # Folder to make
         spectra:Spectra|None=None, # What to put into it at once
-        wave:np.ndarray=APOGEE_WAVE, # Wavelengths (P,) of a store that begins empty
+        wave:Grid|np.ndarray=APOGEE, # Grid, or wavelengths (P,), of a store that begins empty
         overwrite:bool=False, # Replace a store that is already there
         chunk:int=128 # Rows to a chunk
     ) -> 'SpectraStore': # The new store
@@ -113,22 +123,15 @@ class SpectraStore:
         path = Path(path)
         if path.exists() and not (overwrite and is_store(path)):
             raise FileExistsError(f'{path}: exists already' + ('; choose another name or ask to overwrite it' if is_store(path) else ' and is no store'))
-        wave,bits = (wave,True) if spectra is None else (spectra.wave,spectra.bitmask is not None)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', suffix='.partial', dir=path.parent))
-        try:
-            g = zarr.open_group(tmp/'spectra.zarr', mode='w', zarr_format=3, attributes=dict(format='stellar_gen spectra', version=1, wave_unit='Angstrom (vacuum)', flux_unit='1e-17 erg / (s cm2 Angstrom)'))
-            g.create_array('wave', data=np.asarray(wave, float), dimension_names=['wave'])
+        grid,bits = (Grid.of(wave),True) if spectra is None else (spectra.grid,spectra.bitmask is not None)
+        with whole(path) as tmp:
+            g = zarr.open_group(tmp/'spectra.zarr', mode='w', zarr_format=3, attributes=dict(format='stellar_gen spectra', version=1, wave_unit='Angstrom (vacuum)', flux_unit='1e-17 erg / (s cm2 Angstrom)', grid=_described(grid)))
+            g.create_array('wave', data=grid.wave, dimension_names=['wave'])
             pack = BloscCodec(cname='lz4', clevel=1, shuffle='bitshuffle')
             for n in ('flux','ivar','bitmask')[:2+bits]:
-                g.create_array(n, shape=(0,len(wave)), chunks=(chunk,len(wave)), dtype='int32' if n=='bitmask' else 'float32', compressors=pack, dimension_names=['star','wave'])
+                g.create_array(n, shape=(0,len(grid)), chunks=(chunk,len(grid)), dtype='int32' if n=='bitmask' else 'float32', compressors=pack, dimension_names=['star','wave'])
             (tmp/'meta.parquet').mkdir()
             if spectra is not None: cls(tmp).append(spectra)
-            tmp.chmod(0o755)
-            if path.exists(): os.replace(path, tmp/'replaced')
-            os.replace(tmp, path)
-            shutil.rmtree(path/'replaced', ignore_errors=True)
-        finally: shutil.rmtree(tmp, ignore_errors=True)
         return cls(path)
 
     def _writing(self):
@@ -148,9 +151,9 @@ class SpectraStore:
                 g = zarr.open_group(self.path/'spectra.zarr', mode='r+')
                 names = [n for n in _ARRAYS[1:] if n in g]
                 if spectra is not None:
-                    if not np.array_equal(spectra.wave, self.wave): raise ValueError(f'{self.path}: the spectra are on another grid than the store: resample them')
+                    if spectra.grid!=self.grid: raise ValueError(f'{self.path}: the spectra are on another grid than the store: resample them')
                     if ('bitmask' in names)!=(spectra.bitmask is not None): raise ValueError(f'{self.path}: the store has {"a" if "bitmask" in names else "no"} bitmask, the spectra have {"none" if "bitmask" in names else "one"}')
-                for p in self.path.rglob('*.partial'): p.unlink()
+                for p in self.path.rglob('*.partial'): shutil.rmtree(p) if p.is_dir() else p.unlink()
                 k,n = len(self._parts),sum(self._rows)
                 part = f'part-{k:06d}.parquet'
                 (self.path/'failed.parquet'/part).unlink(missing_ok=True)
@@ -263,7 +266,7 @@ def ingest(
 ) -> SpectraStore: # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
     store = SpectraStore(out) if is_store(out) else SpectraStore.create(out)
-    if not np.array_equal(store.wave, APOGEE_WAVE): raise ValueError(f'{out}: this store is not on the APOGEE grid')
+    if store.grid!=APOGEE: raise ValueError(f'{out}: this store is not on the APOGEE grid')
     def state(p): s = p.stat() if p.exists() else None; return (s.st_size,s.st_mtime_ns) if s else (-1,-1)
     known = {(a,h):f for a,h,f in store.meta[['apogee_id','digest','path']].itertuples(index=False)} if 'digest' in store.meta else {}
     done,past = set(known.values()),store._failed_parts()

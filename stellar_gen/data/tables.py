@@ -6,7 +6,6 @@
 __all__ = ['BAD_STAR', 'BAD_ASPCAP', 'read_catalog', 'quality_cuts', 'check_table_path', 'write_table']
 
 # %% ../../nbs/00d_tables.ipynb #0df07573
-import os
 import re
 import warnings
 from pathlib import Path
@@ -17,7 +16,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from .core import ASPCAPFLAG, STARFLAG
-from .files import _line
+from .files import _line, whole
 
 # %% ../../nbs/00d_tables.ipynb #04f405bf
 import ast
@@ -168,12 +167,8 @@ def write_table(
 ) -> Path: # `path`
     "Write a table: all of it, or nothing"
     path = check_table_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f'.{path.stem}.part{path.suffix}')
-    try:
+    with whole(path) as tmp:
         if path.suffix=='.csv': table.to_csv(tmp, index=False)
         elif path.suffix=='.parquet': table.to_parquet(tmp, index=False)
-        else: Table.from_pandas(table).write(tmp, format='ascii.ecsv', overwrite=True)
-        os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+        else: Table.from_pandas(table).write(tmp, format='ascii.ecsv')
     return path
