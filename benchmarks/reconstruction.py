@@ -73,11 +73,11 @@ def ours(folder, minutes, latent):
     parts = list(zip(flux.split(64), ivar.split(64)))
     with torch.no_grad():
         for name,refine in (('',1), (', encoder alone',0)):
-            def encode(f, v): z,logvar = net.encode(f, v); return net.newton(z, f, v)[0] if refine else z
+            def encode(f, v): z = net.encode(f, v).latents; return net.newton(z, f, v).latents if refine else z
             start = time.perf_counter()
             for f,v in parts: encode(f, v)
             encoded = time.perf_counter()-start
-            out.append((name,torch.cat([net.infer(f, v, refine=refine)[0] for f,v in parts]).numpy(),encoded))
+            out.append((name,torch.cat([net.infer(f, v, refine=refine).flux for f,v in parts]).numpy(),encoded))
     return out,trained,epochs*len(dls.train)*bs,sum(p.numel() for p in net.parameters())
 
 def _filled(flux, ivar): return np.where(ivar>0, flux, 1)

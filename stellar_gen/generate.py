@@ -17,7 +17,7 @@ import torch
 from .data.core import APOGEE_WAVE, CHIPS, Spectra
 from .simulate.survey import observe
 from .vae.network import Instrument
-from .model import _passes, _prepared, TrainedModel
+from .model import passes, prepared, TrainedModel
 from .classify.labels import _all_inputs, _PLAIN, _targets, _TRANSFORMS, LABELS
 
 # %% ../nbs/07_generate.ipynb #2872614e
@@ -178,12 +178,13 @@ def denoise(
     bs:int=64 # Stars at a time
 ) -> Spectra: # Flux over the continuum, without noise and gaps, and one over its variance as `ivar`
     "What a spectrum would be without noise and bad pixels"
-    ready,labels,_ = next(_prepared(model, spectra, max(len(spectra), 1)))
+    ready,labels,_ = next(prepared(model, spectra, max(len(spectra), 1)))
     def run(*b):
-        recon,_,cov,J = model.net.eval().posterior(*b)
+        fit = model.net.eval().posterior(*b)
+        recon,cov,J = fit.flux,fit.covariance,fit.slopes
         D = J.transpose(1, 2) if model.net.layers else J.transpose(1, 2)@model.net._basis()[0]*recon[:,None] # (B,L,P)
         return recon, ((cov@D)*D).sum(1)+model.net.scatter**2
-    out = [[o.cpu().numpy() for o in r] for _,r in _passes(model.net, ready.flux, ready.ivar, labels, bs, run=run)]
+    out = [[o.cpu().numpy() for o in r] for _,r in passes(model.net, ready.flux, ready.ivar, labels, bs, run=run)]
     flux,var = (np.concatenate(o) for o in zip(*out))
     on = np.zeros(flux.shape[1], bool)
     for c in CHIPS.values(): on[c] = True

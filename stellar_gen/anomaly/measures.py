@@ -18,7 +18,7 @@ from ..data.core import APOGEE_WAVE, CHIPS
 from ..simulate.stars import element_windows, ELEMENTS, synthesize
 from ..simulate.kinds import BRACKETT
 from ..preprocess.velocity import velocity_templates
-from ..model import _passes, _prepared, _table, TrainedModel
+from ..model import passes, prepared, result_table, TrainedModel
 
 # %% ../../nbs/05_anomaly.ipynb #05c3b921
 def reduced_chi2(
@@ -96,7 +96,8 @@ class _Look(nn.Module):
     def forward(self, flux, ivar, labels=None):
         "Indicators (B,I), latents (B,L), flux (B,P), log-likelihood (B,)"
         net,seen = self.net,ivar>0
-        f,z,cov,J = net.posterior(flux, ivar, labels)
+        fit = net.posterior(flux, ivar, labels)
+        f,z,cov,J = fit.flux,fit.latents,fit.covariance,fit.slopes
         if net.layers: J,_ = net._slopes(z, net._told(labels))
         w = ivar/(1+ivar*net.scatter**2)
         r = torch.where(seen, flux-f, 0)
@@ -140,7 +141,7 @@ class _Look(nn.Module):
 def _look(model, ready, labels=None, bs=64):
     "Indicators (N,I), latents (N,L), reconstructions (N,P), log-likelihoods (N,) of prepared spectra"
     out,look = [],_Look(model.net)
-    for _,o in _passes(model.net, ready.flux, ready.ivar, labels, bs, run=look): out.append([x.cpu().numpy() for x in o])
+    for _,o in passes(model.net, ready.flux, ready.ivar, labels, bs, run=look): out.append([x.cpu().numpy() for x in o])
     return [np.concatenate(x) for x in zip(*out)]
 
 def indicators(
@@ -149,5 +150,5 @@ def indicators(
 ) -> pd.DataFrame: # `apogee_id` (if known) and a column for each of `INDICATORS`, one row per spectrum
     "In which way, and how much, does each star not fit?"
     tables = []
-    for ready,labels,keep in _prepared(model, spectra): tables.append(_table(ready, keep, **dict(zip(INDICATORS, _look(model, ready, labels)[0].T))))
+    for ready,labels,keep in prepared(model, spectra): tables.append(result_table(ready, keep, **dict(zip(INDICATORS, _look(model, ready, labels)[0].T))))
     return pd.concat(tables, ignore_index=True)

@@ -14,7 +14,7 @@ from ..instrument import PIXEL_KMS
 from ..simulate.stars import ELEMENTS
 from ..simulate.kinds import ANOMALIES, BRACKETT
 from ..preprocess.velocity import residual_velocity
-from ..model import _passes, draw, TrainedModel
+from ..model import draw, passes, TrainedModel
 from .measures import _brackett, _CHIP, _cool, _E, _POSITIONS, _RAMP, _rough, _step, _windows
 from .injection import _moved, _sky
 
@@ -146,9 +146,9 @@ def _explain(model, flux, ivar, labels, kinds, odds, least=1/3):
     stars = [_Star(*o, _tangents(model.net, *x)) for *o,x in zip(flux, ivar, recon, zip(z, told))]
     todo = [[s.leave_out(np.zeros(len(s.w), bool), ''),*(_UNDO[k](s) for k in ks)] for s,ks in zip(stars, kinds)] # first, nothing is undone
     f,w = (np.concatenate([u[x] for us in todo for u in us]) for x in (0,1))
-    run = lambda *b: model.net.eval().infer(*b, refine=3)[0] # far from what the encoder has learned, one step is not enough
+    run = lambda *b: model.net.eval().infer(*b, refine=3).flux # far from what the encoder has learned, one step is not enough
     told = None if labels is None else np.repeat(labels, [sum(len(u[0]) for u in us) for us in todo], axis=0)
-    fits = np.concatenate([o.cpu().numpy() for _,o in _passes(model.net, f, w, told, run=run)])
+    fits = np.concatenate([o.cpu().numpy() for _,o in passes(model.net, f, w, told, run=run)])
     drawn = iter(np.split(fits, np.cumsum([len(u[0]) for us in todo for u in us])[:-1]))
     out = []
     for s,us,ks,os in zip(stars, todo, kinds, odds):
@@ -192,8 +192,8 @@ def attribute(
     if method not in ('integrated','gradient'): raise ValueError(f"method={method!r}: choose 'integrated' or 'gradient'")
     net = model.net.eval()
     f,w,*l = (torch.from_numpy(np.ascontiguousarray(o, dtype=np.float32)).to(net.mean.device) for o in (flux,ivar,*([] if labels is None else [labels])))
-    def chi2(f, w, *l): return (w*torch.where(w>0, f-net.decode(net.encode(f, w, *l)[0], *l), 0)**2).sum(1)
-    with torch.no_grad(): base = net.decode(net.encode(f, w, *l)[0], *l)
+    def chi2(f, w, *l): return (w*torch.where(w>0, f-net.decode(net.encode(f, w, *l).latents, *l), 0)**2).sum(1)
+    with torch.no_grad(): base = net.decode(net.encode(f, w, *l).latents, *l)
     f = torch.where(w>0, f, base)
     if method=='gradient': return torch.autograd.grad(chi2(f.requires_grad_(), w, *l).sum(), f)[0].cpu().numpy()
     from captum.attr import IntegratedGradients

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from ..data.core import concat
 from ..simulate.kinds import ANOMALIES
-from ..model import _passes, _prepared, load_model, TrainedModel
+from ..model import load_model, passes, prepared, TrainedModel
 from .measures import _look
 from .injection import inject
 
@@ -110,7 +110,7 @@ def calibrate(
     kinds=tuple(ANOMALIES) # Kinds of anomaly to learn from
 ) -> TrainedModel: # The same model
     "Learn what is normal, and what anomalies of known kinds would look like"
-    parts = list(_prepared(model, spectra))
+    parts = list(prepared(model, spectra))
     ready,labels = concat(p[0] for p in parts),None if parts[0][1] is None else np.concatenate([p[1] for p in parts])
     ok = (ready.ivar>0).any(1) & (ready.snr()>0)
     if ok.sum()<10: raise ValueError(f'{ok.sum()} normal stars are too few to calibrate the score: give at least 10')
@@ -146,7 +146,7 @@ def _calibrated(model, ready, labels, seed, kinds, again=3):
         other = load_model('apogee-sim-16').reference
         ref['weight'],ref['bias'] = other['weight'],other['bias']
     voices,snr = _voices(_logits(x, ref, True), _density(ref['place'], ref, True)),ready.snr()
-    far = np.concatenate([o.norm(dim=1).cpu().numpy() for _,o in _passes(model.net, ready.flux, ready.ivar, labels, run=lambda *o: model.net.eval().encode(*o)[0])])
+    far = np.concatenate([o.norm(dim=1).cpu().numpy() for _,o in passes(model.net, ready.flux, ready.ivar, labels, run=lambda *o: model.net.eval().encode(*o).latents)])
     odd = _strays(np.c_[voices,far])
     if again and odd.any() and len(ready)>=200: return _calibrated(model, ready[~odd], labels if labels is None else labels[~odd], seed, kinds, again-1)
     ref['voices'] = np.stack([_levels(v, snr)[1] for v in voices.T])

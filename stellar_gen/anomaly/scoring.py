@@ -17,7 +17,7 @@ from ..data.core import CHIPS
 from ..data.store import SpectraStore
 from ..simulate.kinds import ANOMALIES
 from ..vae.losses import log_likelihood
-from ..model import _passes, _prepared, _table, TrainedModel
+from ..model import passes, prepared, result_table, TrainedModel
 from .measures import _look, INDICATORS, reduced_chi2
 from .reasons import _explain
 from stellar_gen.anomaly.reference import (
@@ -68,12 +68,12 @@ def score(
     "How odd is each star, and why?"
     if model.reference is None: raise ValueError('this model is not calibrated: run calibrate on normal stars that it was not trained on')
     if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
-    tables,parts = zip(*(_score_rows(model, *o, samples, details) for o in _prepared(model, spectra, keep_lost=True)))
+    tables,parts = zip(*(_score_rows(model, *o, samples, details) for o in prepared(model, spectra, keep_lost=True)))
     t,odds = pd.concat(tables, ignore_index=True),np.concatenate(parts)
     t['flag'] = flag(t.p_value, fdr)
     odd = np.flatnonzero(t.p_value<explain)
     odd = np.sort(odd[np.argsort(-t.anomaly[odd].to_numpy())[:max(500, int(explain*len(t)))]])
-    for ready,labels,_ in _prepared(model, spectra, 64, True, only=odd) if len(odd) else ():
+    for ready,labels,_ in prepared(model, spectra, 64, True, only=odd) if len(odd) else ():
         rows,odd = odd[:len(ready)],odd[len(ready):]
         t.loc[rows,['kind','cause','reason']] = _reasons(model, ready, labels, t.loc[rows], odds[rows])
     return t
@@ -85,14 +85,14 @@ def _score_rows(model, ready, labels, keep, samples, details):
     ok = keep & np.isfinite(chi2) & (chi2>0) & (snr>0) & np.isfinite(z).all(1)
     if samples:
         g = torch.Generator(model.net.mean.device).manual_seed(0)
-        for b,o in _passes(model.net, ready.flux, ready.ivar, labels, run=lambda *b: log_likelihood(model.net.eval(), *b, samples=samples, generator=g)): logp[b] = o.cpu().numpy()
+        for b,o in passes(model.net, ready.flux, ready.ivar, labels, run=lambda *b: log_likelihood(model.net.eval(), *b, samples=samples, generator=g)): logp[b] = o.cpu().numpy()
     logits,log_p,distance,far,near = _judge(model, np.where(ok[:,None], values, 0), np.where(ok[:,None], z, 0), np.where(ok, snr, 1), n_pix)
     odds = logits[:,1:]-logsumexp(logits[:,1:], axis=1, keepdims=True)
     names = np.array(model.info['reference'], object)
     known = dict(snr=snr, n_pix=n_pix, chi2=chi2, logp=logp.astype(float), logp_latents=-values[:,INDICATORS.index('latents')].astype(float), distance=distance.astype(float), mahalanobis=far.astype(float), anomaly=_sigma(log_p), p_value=np.exp(log_p), flag=False,
         cause='', kind='', p_star=np.exp(odds[:,_STARLY]).sum(1), nearest=[' '.join(names[o]) for o in near], reason=np.where(ok, '', 'not scored: no pixel with a usable flux and error').astype(object))
     details = {**{k:v.astype(float) for k,v in zip(INDICATORS, values.T) if k!='chi2'}, **{f'z{k}':v.astype(float) for k,v in enumerate(z.T)}} if details else {}
-    return _table(ready, ok, **known, **details), odds
+    return result_table(ready, ok, **known, **details), odds
 
 def _reasons(model, ready, labels, t, odds):
     "Kind, cause and reason of each of some stars, which are rows of `score`"

@@ -14,7 +14,7 @@ from fastai.basics import DataLoader, DataLoaders, Learner, set_seed
 from torch import nn
 
 from ..train.learner import split_by_star
-from ..model import _passes, _prepared, _table, TrainedModel
+from ..model import passes, prepared, result_table, TrainedModel
 from ..anomaly.measures import reduced_chi2
 
 # %% ../../nbs/06_classify.ipynb #2c47537a
@@ -82,12 +82,13 @@ class _RowsDL(DataLoader):
 
 def _star_inputs(model, ready, labels):
     "Latents and the logarithm of the S/N (N,L+1), and the reduced chi-square (N,)"
-    out = [[x.cpu().numpy() for x in o] for _,o in _passes(model.net, ready.flux, ready.ivar, labels, run=lambda *b: model.net.eval().posterior(*b)[:2])]
-    recon,z = (np.concatenate(x) for x in zip(*out))
+    fits = [(fit.flux.cpu().numpy(), fit.latents.cpu().numpy())
+            for _, fit in passes(model.net, ready.flux, ready.ivar, labels, run=model.net.eval().posterior)]
+    recon,z = (np.concatenate(x) for x in zip(*fits))
     with np.errstate(divide='ignore', invalid='ignore'): return np.c_[z,np.log(ready.snr())].astype(np.float32),reduced_chi2(recon, ready.flux, ready.ivar)
 
 def _all_inputs(model, spectra):
-    x,chi2,meta = zip(*((*_star_inputs(model, r, l), r.meta) for r,l,_ in _prepared(model, spectra)))
+    x,chi2,meta = zip(*((*_star_inputs(model, r, l), r.meta) for r,l,_ in prepared(model, spectra)))
     return np.concatenate(x),np.concatenate(chi2),pd.concat(meta, ignore_index=True)
 
 def _targets(meta, labels):
@@ -171,7 +172,7 @@ def classify(
     "Labels and types of stars, and how sure they are"
     net,part,labels = _label_net(model),model.labeller or {},model.info['labeller']['labels']
     tables = []
-    for ready,told,keep in _prepared(model, spectra, keep_lost=True):
+    for ready,told,keep in prepared(model, spectra, keep_lost=True):
         x,chi2 = _star_inputs(model, ready, told)
         ok = keep & np.isfinite(x).all(1) & np.isfinite(chi2)
         with torch.no_grad(): mu,raw = (o.numpy() for o in net.predict(torch.from_numpy(np.where(ok[:,None], x, 0))))
@@ -184,7 +185,7 @@ def classify(
             v = back(mu[:,k].astype(float))
             out[o],out[f'e_{o}'] = np.where(good, v, np.nan),np.where(good, e[:,k]*np.abs(slope(v)), np.nan)
         if {'teff','logg'}<=set(labels): out |= {k:np.where(good, v, '' if k=='type' else np.nan) for k,v in _typed(mu, e, labels).items()}
-        tables.append(_table(ready, ok, **out, reason=reason))
+        tables.append(result_table(ready, ok, **out, reason=reason))
     return pd.concat(tables, ignore_index=True)
 
 # %% ../../nbs/06_classify.ipynb #2038f3f8

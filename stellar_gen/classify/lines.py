@@ -28,8 +28,8 @@ def _reader(model, label):
     if label not in labels: raise ValueError(f'this model has learned no {label}: choose from {", ".join(labels)}')
     k = labels.index(label)
     def read(flux, ivar, log_snr, *told):
-        z = model.net.eval().encode(flux, ivar, *told)[0]
-        for _ in range(model.net.n_refine): z = model.net._newton(z, flux, ivar, *told)[0]
+        z = model.net.eval().encode(flux, ivar, *told).latents
+        for _ in range(model.net.n_refine): z = model.net._newton(z, flux, ivar, *told).latents
         return net.predict(torch.cat([z,log_snr[:,None]], 1))[0][:,k]
     return read
 

@@ -166,13 +166,13 @@ def prepared_store(
     return SpectraStore(out),recipe
 
 # %% ../../nbs/04_train.ipynb #6623e6b9
-def _each_chi2(pred, flux, ivar): return 2*gaussian_nll(pred[0], flux, ivar)/(ivar>0).sum(1).clamp(min=1)
+def _each_chi2(pred, flux, ivar): return 2*gaussian_nll(pred.flux, flux, ivar)/(ivar>0).sum(1).clamp(min=1)
 
 def _each_cosine(pred, flux, ivar):
-    a,b = ((torch.where(ivar>0, o, 1)-1)*ivar.sqrt() for o in (flux,pred[0]))
+    a,b = ((torch.where(ivar>0, o, 1)-1)*ivar.sqrt() for o in (flux,pred.flux))
     return (a*b).sum(1)/(a.norm(dim=1)*b.norm(dim=1)).clamp(min=1e-12)
 
-def _each_rms(pred, flux, ivar): return (2*gaussian_nll(pred[0], flux, ivar)/ivar.sum(1).clamp(min=1e-12)).sqrt()
+def _each_rms(pred, flux, ivar): return (2*gaussian_nll(pred.flux, flux, ivar)/ivar.sum(1).clamp(min=1e-12)).sqrt()
 
 def chi2_per_pixel(pred, flux, ivar):
     "Reduced chi-square, averaged over stars"
@@ -192,7 +192,7 @@ def weighted_rms(pred, flux, ivar):
 
 def kl(pred, flux, ivar):
     "Divergence of the latents from the prior (nats), averaged over stars"
-    return pred[3].sum(1).mean()
+    return pred.divergence.sum(1).mean()
 
 # %% ../../nbs/04_train.ipynb #2b9330f4
 class AdaptiveClip(Callback):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .network import gaussian_nll, SpectraVAE
+from .network import Fit, gaussian_nll, SpectraVAE
 
 # %% ../../nbs/03a_losses.ipynb #005e41db
 def student_nll(
@@ -49,10 +49,13 @@ class ElboLoss(nn.Module):
         super().__init__()
         self.beta,self.free_bits,self.mmd,self.nu = beta,free_bits,mmd,nu
         self.nll = gaussian_nll if nu is None else partial(student_nll, nu=nu)
-    def forward(self, pred, flux, ivar):
-        recon,mu,logvar,kl,scatter = pred
-        loss = self.nll(recon, flux, ivar, scatter).mean() + self.beta*kl.mean(0).clamp(min=self.free_bits).sum()
-        if self.mmd: z = mu+torch.randn_like(mu)*(logvar/2).exp(); loss = loss + self.mmd*len(mu)*mmd(z, torch.randn_like(z))
+    def forward(self, pred:Fit, flux:torch.Tensor, ivar:torch.Tensor):
+        nll = self.nll(pred.flux, flux, ivar, pred.scatter).mean()
+        loss = nll + self.beta*pred.divergence.mean(0).clamp(min=self.free_bits).sum()
+        if self.mmd:
+            mu = pred.latents
+            z = mu+torch.randn_like(mu)*(pred.logvar/2).exp()
+            loss = loss + self.mmd*len(mu)*mmd(z, torch.randn_like(z))
         return loss
     def extra_repr(self): return ', '.join(f'{k}={v}' for k in ('beta','free_bits','mmd','nu') if (v := getattr(self, k)))
 
@@ -67,9 +70,8 @@ def log_likelihood(
     generator:torch.Generator|None=None # Of the random numbers, on the network's device
 ) -> torch.Tensor: # Nats (B,), a lower bound that rises with `samples`
     "Importance-weighted estimate of the log-likelihood of each star"
-    _,z,_ = net.infer(flux, ivar, labels)
-    _,cov,*_ = net.newton(z, flux, ivar, labels)
-    root = torch.linalg.cholesky(cov)
+    z = net.infer(flux, ivar, labels).latents
+    root = torch.linalg.cholesky(net.newton(z, flux, ivar, labels).covariance)
     const = torch.where(ivar>0, .5*torch.log(ivar.clamp(min=1e-30)/(2*np.pi)), 0).sum(1)
     logs = []
     for _ in range(samples):
