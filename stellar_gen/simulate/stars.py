@@ -8,6 +8,7 @@ __all__ = ['N_FFT', 'CO_HEADS', 'ELEMENTS', 'in_grid', 'element_windows', 'synth
 # %% ../../nbs/00g_stars.ipynb #52ddb814
 from functools import lru_cache
 from importlib.resources import files
+from typing import Callable, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,122 +16,347 @@ from scipy import fft
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.special import ndtri
 
-from ..data.core import APOGEE_WAVE, CHIPS, LINES
+from ..data.core import APOGEE_WAVE, C_KMS, CHIPS, LINES
 from ..instrument import transfer
 
 # %% ../../nbs/00g_stars.ipynb #a5147380
+COOLEST, HOTTEST = 3500., 40_000.   # K, of the models
+HOT_TEFF = 8000.                    # K, where the second model takes over from the first
+HIGHEST_LOGG = 5.                   # dex cgs
+FE_H_MIN = dict(cool=-2.5, hot=-1.5)  # dex
+FE_H_MAX = 0.5                      # dex
+
 @lru_cache
-def _grid():
-    with np.load(files('stellar_gen')/'assets'/'grid.npz', allow_pickle=False) as z: return dict(z)
+def _models() -> dict[str, np.ndarray]:
+    "Coefficients, scales and lowest gravities of the two polynomial models, by name"
+    with np.load(files('stellar_gen') / 'assets' / 'grid.npz', allow_pickle=False) as arrays:
+        return dict(arrays)
+
+# %% ../../nbs/00g_stars.ipynb #ba02f321
+def _lowest_logg(teff: np.ndarray) -> np.ndarray:
+    "The lowest gravity (dex cgs) that was computed at temperatures (N,) in K"
+    cool, hot = (np.interp(teff, *_models()[f'{model}_min_logg'].T) for model in ('cool', 'hot'))
+    return np.where(teff < HOT_TEFF, cool, hot)
 
 def in_grid(
-    labels:pd.DataFrame # `teff` (K), `logg` (dex), `fe_h` (dex)
-) -> np.ndarray: # True where the models were computed (N,)
+    labels: pd.DataFrame,  # `teff` (K), `logg` (dex), `fe_h` (dex)
+) -> np.ndarray:           # True where the models were computed (N,)
     "Which labels are covered by the synthetic spectra?"
-    t,g,m = (labels[c].to_numpy(float) for c in ('teff','logg','fe_h'))
-    low = {k:np.interp(t, *_grid()[f'{k}_min_logg'].T) for k in ('cool','hot')}
-    low = np.where(t<8000, low['cool'], low['hot'])
-    return (t>=3500) & (t<=40000) & (g>=low-1e-6) & (g<=5) & (m>=np.where(t<=8000, -2.5, -1.5)) & (m<=.5)
+    teff, logg, fe_h = (labels[name].to_numpy(float) for name in ('teff', 'logg', 'fe_h'))
+    poorest = np.where(teff <= HOT_TEFF, FE_H_MIN['cool'], FE_H_MIN['hot'])
+    warm = (teff >= COOLEST) & (teff <= HOTTEST)
+    dense = (logg >= _lowest_logg(teff) - 1e-6) & (logg <= HIGHEST_LOGG)
+    return warm & dense & (fe_h >= poorest) & (fe_h <= FE_H_MAX)
 
 # %% ../../nbs/00g_stars.ipynb #d48da49f
-N_FFT = 9408 # pixels of the padded grid that are transformed (2^6 3 7^2); 420 lie below the APOGEE grid
-_FINE = 10**(4.179 + 6e-6*(np.arange(N_FFT)-420))
-CO_HEADS = [15577,15774,15977,16185,16397,16613,16836] # Å, second overtone, 3-0 to 9-6
+N_FFT = 9408  # pixels of the padded grid that are transformed (2^6 3 7^2)
+CO_HEADS = [15577, 15774, 15977, 16185, 16397, 16613, 16836]  # Å, second overtone, 3-0 to 9-6
 ELEMENTS = 'C N O Na Mg Al Si P S K Ca Ti V Cr Mn Co Ni Cu Ce Nd'.split()
 
+# %% ../../nbs/00g_stars.ipynb #2609b458
+PADDING = 420      # pixels of the padded grid below the APOGEE grid
+_ON_GRID = slice(PADDING, PADDING + len(APOGEE_WAVE))
+_LOG_STEP = 6e-6   # of the decimal logarithm of the wavelength, from pixel to pixel
+_PADDED_WAVE = 10**(4.179 + _LOG_STEP * (np.arange(N_FFT) - PADDING))  # Å
+
+CO_FADES = 60.     # Å, over which a band fades by a factor e
+LINE_SIGMA = 2     # pixels, of the window of a line
+
+# %% ../../nbs/00g_stars.ipynb #d4140c11
+def _line_window(centres: list[float]) -> np.ndarray:
+    "1 at each line (Å) and 0 far from all of them, on the padded grid (9408,)"
+    sigma = LINE_SIGMA * _LOG_STEP * np.log(10)
+    away = _PADDED_WAVE[None] / np.array(centres)[:, None] - 1
+    return np.exp(-.5 * (away / sigma)**2).max(0)
+
+def _co_window() -> np.ndarray:
+    "1 at the heads of the bands of carbon monoxide, fading to the red, on the padded grid (9408,)"
+    bands = [np.where(_PADDED_WAVE > head - 1, np.exp(-(_PADDED_WAVE - head) / CO_FADES), 0) for head in CO_HEADS]
+    return np.max(bands, axis=0).clip(max=1)
+
+# %% ../../nbs/00g_stars.ipynb #02c074e1
 @lru_cache
-def element_windows() -> np.ndarray: # (20,9408), one row for each of `ELEMENTS`, on the padded grid
+def element_windows(
+    padded: bool = True,  # On the padded grid (9408 pixels), or on the APOGEE grid (8575)
+) -> np.ndarray:          # (20,P), one row for each of `ELEMENTS`: 1 at its lines, 0 between them
     "Where each element has its lines"
-    def lines(w): return np.exp(-.5*((_FINE[None]/np.array(w)[:,None]-1)/(2*6e-6*np.log(10)))**2).max(0)
-    w = {e:lines(LINES[e]) if e in LINES else np.zeros(N_FFT) for e in ELEMENTS}
-    co = np.max([np.where(_FINE>h-1, np.exp(-(_FINE-h)/60), 0) for h in CO_HEADS], axis=0)
-    w['C'],w['N'],w['O'] = np.maximum(w['C'], co.clip(max=1)),lines(LINES['CN']),lines(LINES['OH'])
-    return np.stack([w[e] for e in ELEMENTS])
+    if not padded:
+        return element_windows()[:, _ON_GRID]
+    none = np.zeros(N_FFT)
+    windows = {element: _line_window(LINES[element]) if element in LINES else none for element in ELEMENTS}
+    windows['C'] = np.maximum(windows['C'], _co_window())
+    windows['N'] = _line_window(LINES['CN'])
+    windows['O'] = _line_window(LINES['OH'])
+    return np.stack([windows[element] for element in ELEMENTS])
+
+# %% ../../nbs/00g_stars.ipynb #677cf104
+_STEPS_A_PIXEL = 3  # of the models
 
 @lru_cache
-def _coefficients(kind):
-    "Coefficient spectra (20,9408): the models' grid has 3 steps a pixel; what is finer than a pixel is filtered out"
-    theta = _grid()[f'{kind}_theta'].astype(np.float64)[:,:3*N_FFT]
+def _coefficients(model: str) -> np.ndarray:
+    "Coefficient spectra (20,9408) of the `cool` or the `hot` model, one step a pixel"
+    theta = _models()[f'{model}_theta'].astype(np.float64)[:, :_STEPS_A_PIXEL * N_FFT]
     theta[0] += 1
-    return fft.irfft(fft.rfft(theta)[:,:N_FFT//2+1]/3, N_FFT)
+    return fft.irfft(fft.rfft(theta)[:, :N_FFT // 2 + 1] / _STEPS_A_PIXEL, N_FFT)
 
-def _column(labels, name, default):
+def _polynomial(labels: pd.DataFrame) -> np.ndarray:
+    "Sharp normalized spectra (N,9408) of stars without peculiar abundances"
+    label = labels[['teff', 'logg', 'fe_h']].to_numpy(float)
+    hot = label[:, 0] >= HOT_TEFF
+    flux = np.empty((len(label), N_FFT))
+    for model, rows in (('cool', ~hot), ('hot', hot)):
+        scaled = (label[rows] - _models()[f'{model}_pivot']) / _models()[f'{model}_scale']  # (n,3)
+        terms = np.prod(scaled[:, None]**_models()['terms'], axis=-1)                       # (n,20)
+        flux[rows] = np.einsum('nk,kp->np', terms, _coefficients(model))
+    return flux
+
+# %% ../../nbs/00g_stars.ipynb #9f88b54d
+WIDEST_LINE = 41   # pixels; wider dips are hydrogen's and count as continuum
+DEEPEST = 1e-3     # of the continuum: a black line stays finite in the logarithm
+
+def _column(labels: pd.DataFrame, name: str, default: float) -> np.ndarray:
+    "A column (N,), or its default where the table has none"
     return labels[name].to_numpy(float) if name in labels else np.full(len(labels), float(default))
 
-# %% ../../nbs/00g_stars.ipynb #e160dc58
-_SPLIT = [0, 3430, 6212, 8575] # pixels in the middle of the gaps: what lies between belongs to one chip
+def _enriched(flux: np.ndarray, labels: pd.DataFrame) -> np.ndarray:
+    "Spectra (N,9408) with the lines of each element as deep as its abundance makes them"
+    excess = np.stack([10**_column(labels, f'{e.lower()}_fe', 0) - 1 for e in ELEMENTS], 1)  # (N,20)
+    peculiar = excess.any(1)
+    if not peculiar.any():
+        return flux
+    f = flux[peculiar]
+    level = minimum_filter1d(maximum_filter1d(f, WIDEST_LINE), WIDEST_LINE)
+    exponent = 1 + np.einsum('nk,kp->np', excess[peculiar], element_windows())
+    flux[peculiar] = level * np.maximum(f / level, DEEPEST)**exponent
+    return flux
 
-def synthesize(
-    labels:pd.DataFrame, # `teff`, `logg`, `fe_h`; and, if they are there, `c_fe` ... `nd_fe` (dex), `vsini`, `vmacro`, `rv` (km/s), `resolution` or `resolution_blue`, `_green`, `_red` (default 22500), `a_v` (mag), `dib_v` (km/s)
-    batch:int=128 # Stars at a time, which bounds the memory
-) -> np.ndarray: # Noiseless flux (N,8575) over the true continuum, float32
-    "Spectra of stars with known labels"
-    bad = ~in_grid(labels)
-    if bad.any(): raise ValueError(f'{bad.sum()} of {len(bad)} labels lie outside the synthetic spectra (first: row {bad.argmax()}, '
-        f'{labels.iloc[bad.argmax()][["teff","logg","fe_h"]].to_dict()}): keep those for which in_grid is True')
-    if len(labels)>batch: return np.concatenate([synthesize(labels[i:i+batch]) for i in range(0, len(labels), batch)])
-    x,flux = labels[['teff','logg','fe_h']].to_numpy(float),np.empty((len(labels), N_FFT))
-    for kind,r in (('cool', x[:,0]<8000), ('hot', x[:,0]>=8000)):
-        design = np.prod(((x[r]-_grid()[f'{kind}_pivot'])/_grid()[f'{kind}_scale'])[:,None]**_grid()['terms'], axis=-1)
-        flux[r] = np.einsum('nk,kp->np', design, _coefficients(kind))
-    excess = np.stack([10**_column(labels, f'{e.lower()}_fe', 0)-1 for e in ELEMENTS], 1)
-    some = excess.any(1)
-    if some.any():
-        level = minimum_filter1d(maximum_filter1d(flux[some], 41), 41) # dips narrower than 41 pixels filled
-        flux[some] = level*np.maximum(flux[some]/level, 1e-3)**(1+np.einsum('nk,kp->np', excess[some], element_windows()))
-    spec,freq = fft.rfft(flux),np.arange(N_FFT//2+1)/N_FFT
-    blur = [_column(labels, *o) for o in (('vsini',0), ('rv',0), ('vmacro',0))]
-    R = np.stack([_column(labels, f'resolution_{c}', 0) if f'resolution_{c}' in labels else _column(labels, 'resolution', 22500) for c in CHIPS], 1)
+# %% ../../nbs/00g_stars.ipynb #2942c07d
+_SPLIT = [0, 3430, 6212, 8575]  # pixels in the middle of the gaps, and the ends of the grid
+USUAL_RESOLUTION = 22_500       # resolving power where none is given
+STARS_AT_A_TIME = 128           # bounds the memory of `synthesize`
+
+def _resolutions(labels: pd.DataFrame) -> np.ndarray:
+    "Resolving power of each star on each detector (N,3)"
+    usual = _column(labels, 'resolution', USUAL_RESOLUTION)
+    own = [f'resolution_{chip}' for chip in CHIPS]
+    return np.stack([labels[name].to_numpy(float) if name in labels else usual for name in own], 1)
+
+def _blurred(flux: np.ndarray, labels: pd.DataFrame) -> np.ndarray:
+    "Spectra (N,8575), float32, rotated, displaced and as sharp as the spectrograph makes them"
+    vsini, rv, vmacro = (_column(labels, name, 0) for name in ('vsini', 'rv', 'vmacro'))
+    resolution = _resolutions(labels)
+    alike = (resolution == resolution[:, :1]).all()
+    parts = [(0, len(APOGEE_WAVE))] if alike else list(zip(_SPLIT, _SPLIT[1:]))
+    spectrum, freq = fft.rfft(flux), np.arange(N_FFT // 2 + 1) / N_FFT
     out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
-    same = (R==R[:,:1]).all()
-    for k,(a,b) in enumerate([(0,8575)] if same else zip(_SPLIT, _SPLIT[1:])):
-        out[:,a:b] = fft.irfft(spec*transfer(freq, blur[0], blur[1], R[:,k], blur[2]), N_FFT)[:,420+a:420+b]
-    depth = .1*_column(labels, 'a_v', 0)/(1.8*np.sqrt(2*np.pi))
-    if depth.any(): out *= 1-depth[:,None]*np.exp(-.5*((APOGEE_WAVE-15272.42*(1+_column(labels, 'dib_v', 0)/299792.458)[:,None])/1.8)**2)
+    for k, (start, stop) in enumerate(parts):
+        through = fft.irfft(spectrum * transfer(freq, vsini, rv, resolution[:, k], vmacro), N_FFT)
+        out[:, start:stop] = through[:, PADDING + start:PADDING + stop]
     return out
 
-# %% ../../nbs/00g_stars.ipynb #888aa1b7
-_SCATTER = dict(C=.12, N=.2, O=.06, Na=.1, Mg=.04, Al=.1, Si=.04, P=.12, S=.06, K=.08, Ca=.04, Ti=.05, V=.1, Cr=.05, Mn=.05, Co=.07, Ni=.04, Cu=.1, Ce=.2, Nd=.2)
+# %% ../../nbs/00g_stars.ipynb #6b01bfcc
+BAND, BAND_SIGMA = 15272.42, 1.8  # Å, the interstellar band and its width
+BAND_PER_MAG = 0.1                # Å of equivalent width for each magnitude of extinction
 
+def _interstellar_band(labels: pd.DataFrame) -> np.ndarray | float:
+    "The light that the interstellar band lets through (N,8575)"
+    depth = BAND_PER_MAG * _column(labels, 'a_v', 0) / (BAND_SIGMA * np.sqrt(2 * np.pi))
+    if not depth.any():
+        return 1.
+    centre = BAND * (1 + _column(labels, 'dib_v', 0) / C_KMS)
+    return 1 - depth[:, None] * np.exp(-.5 * ((APOGEE_WAVE - centre[:, None]) / BAND_SIGMA)**2)
+
+# %% ../../nbs/00g_stars.ipynb #e160dc58
+def synthesize(
+    labels: pd.DataFrame,  # `teff` (K), `logg`, `fe_h` (dex), and the columns above where known
+) -> np.ndarray:           # Noiseless flux (N,8575) over the true continuum, float32
+    "Spectra of stars with known labels"
+    bad = ~in_grid(labels)
+    if bad.any():
+        first = int(bad.argmax())
+        values = labels.iloc[first][['teff', 'logg', 'fe_h']].to_dict()
+        raise ValueError(f'{bad.sum()} of {len(bad)} labels lie outside the synthetic spectra '
+                         f'(first: row {first}, {values}): keep those for which in_grid is True')
+    out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
+    for start in range(0, len(labels), STARS_AT_A_TIME):
+        some = slice(start, start + STARS_AT_A_TIME)
+        out[some] = _blurred(_enriched(_polynomial(labels[some]), labels[some]), labels[some])
+        out[some] *= _interstellar_band(labels[some])
+    return out
+
+# %% ../../nbs/00g_stars.ipynb #b4cd0283
+SUN_TEFF, SUN_LOGG = 5772., 4.44        # K, dex cgs
+LUMINOSITY_SLOPE = 3.5                  # L goes as M to this power
+RADIUS_SLOPE = dict(low=.8, high=.57)   # R goes as M to these powers, below and above the Sun's mass
+AGEING = 0.1                            # dex, mean of how much evolution has lowered log g
+RED_GIANT_TIP = 3.4                     # dex, of T^4/g over the Sun's: where supergiants begin
+KRAFT_BREAK = 6250.                     # K: hotter dwarfs are not slowed down by a wind
+_TINY = 1e-9                            # keeps logarithms of uniform random numbers finite
+
+def _dwarf_logg(teff: np.ndarray, age: np.ndarray) -> np.ndarray:
+    "Gravity (dex cgs) on the main sequence at temperatures (N,) in K; `age` from 0, the oldest, to 1"
+    beta = np.where(teff < SUN_TEFF, RADIUS_SLOPE['low'], RADIUS_SLOPE['high'])
+    slope = (1 - 2 * beta) * 4 / (LUMINOSITY_SLOPE - 2 * beta)  # of log g with log Teff
+    return SUN_LOGG + slope * np.log10(teff / SUN_TEFF) + AGEING * np.log(np.maximum(age, _TINY))
+
+def _dwarf(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Temperatures and gravities of dwarfs, from uniform random numbers (N,)"
+    teff = 3500 + 4000 * a
+    return teff, _dwarf_logg(teff, b)
+
+def _hot(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Temperatures and gravities of hot stars, from uniform random numbers (N,)"
+    teff = 7500 * 4**a
+    return teff, _dwarf_logg(teff, b)
+
+def _subgiant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Temperatures and gravities of subgiants, from uniform random numbers (N,)"
+    return 4800 + 1700 * a, 3.4 + .7 * b
+
+def _supergiant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Temperatures and gravities of supergiants, from uniform random numbers (N,)"
+    teff = 3500 + 1900 * a
+    highest = SUN_LOGG + 4 * np.log10(teff / SUN_TEFF) - RED_GIANT_TIP
+    return teff, b * highest
+
+# %% ../../nbs/00g_stars.ipynb #54e94317
+class StarType(NamedTuple):
+    "What one type of star is like"
+    labels: Callable | None = None  # Teff (K) and log g (dex cgs) from two uniform random numbers; None for real giants
+    rotation: float = 6             # km/s, one standard deviation of v sin i
+    fast_rotation: float = 40       # km/s, the same above the Kraft break
+    turbulence: float = 4           # km/s, median
+    velocity: float = .5            # km/s, one standard deviation of what is left of the radial velocity
+    extinction: float = .2          # mag, mean
+    c_fe: float = 0                 # dex, mean
+    n_fe: float = 0                 # dex, mean
+
+_GIANT = dict(rotation=3, fast_rotation=3, velocity=.3, extinction=1, c_fe=-.1, n_fe=.2)
+
+STAR_TYPES = dict(
+    giant=StarType(**_GIANT),
+    dwarf=StarType(_dwarf),
+    hot=StarType(_hot, rotation=100, fast_rotation=100, turbulence=15, velocity=3),
+    subgiant=StarType(_subgiant),
+    supergiant=StarType(_supergiant, **_GIANT),
+)
+USUAL_MIX = dict(giant=65, dwarf=25, hot=10)  # weights
+
+# %% ../../nbs/00g_stars.ipynb #38bf6cc6
+ALPHA_ELEMENTS = ('O', 'Mg', 'Si', 'S', 'Ca', 'Ti')
+MANGANESE_SLOPE = 0.2      # dex of [Mn/Fe] for each dex of [Fe/H]
+ABUNDANCE_SCATTER = dict(  # dex, one standard deviation of [X/Fe]
+    C=.12, N=.2, O=.06, Na=.1, Mg=.04, Al=.1, Si=.04, P=.12, S=.06, K=.08,
+    Ca=.04, Ti=.05, V=.1, Cr=.05, Mn=.05, Co=.07, Ni=.04, Cu=.1, Ce=.2, Nd=.2,
+)
+FASTEST = 200.             # km/s, of v sin i
+DENSEST = 10.              # mag, of extinction
+USUAL_SNR, SNR_RANGE = 100, (20, 400)
+CHIP_RESOLUTION = dict(blue=-1500, green=0, red=1500)  # resolving power of each detector less the usual
+RESOLUTION_RANGE = (19_000, 25_000)
+PERSISTENT_FIBRES = 1 / 7  # share of the fibres whose blue detector remembers earlier exposures
+USUAL_PERSISTENCE = 0.03   # of the continuum, mean of the light that is added there
+
+# %% ../../nbs/00g_stars.ipynb #16c1ea85
+class _Columns:
+    "Columns of random numbers, a row for each star; each call takes the next column"
+    MOST = 48
+
+    def __init__(self, n: int, seed: int, first: int):
+        rows = [np.random.default_rng([seed, first + i]).random(self.MOST) for i in range(n)]
+        self.left = iter(np.array(rows).reshape(n, self.MOST).T)
+
+    def uniform(self) -> np.ndarray:
+        "Uniform from 0 to 1 (N,)"
+        return next(self.left)
+
+    def normal(self, scale: float | np.ndarray = 1.) -> np.ndarray:
+        "Normal of mean 0 (N,)"
+        return scale * ndtri(self.uniform())
+
+    def exponential(self, scale: float | np.ndarray = 1.) -> np.ndarray:
+        "Exponential of this mean (N,)"
+        return -scale * np.log(np.maximum(self.uniform(), _TINY))
+
+# %% ../../nbs/00g_stars.ipynb #8e7c63d6
 @lru_cache
-def _giants():
-    with np.load(files('stellar_gen')/'assets'/'giants.npz', allow_pickle=False) as z: g = z['labels'].astype(float)
-    return g[in_grid(pd.DataFrame(g[:,:3], columns=['teff','logg','fe_h']))]
+def _real_giants() -> np.ndarray:
+    "`teff`, `logg`, `fe_h` and `alpha_m` of giants of DR17 that the models cover (N,4)"
+    with np.load(files('stellar_gen') / 'assets' / 'giants.npz', allow_pickle=False) as arrays:
+        giants = arrays['labels'].astype(float)
+    return giants[in_grid(pd.DataFrame(giants[:, :3], columns=['teff', 'logg', 'fe_h']))]
 
+def _atmospheres(types: list[StarType], which: np.ndarray, draw: _Columns) -> pd.DataFrame:
+    "`teff`, `logg`, `fe_h` and `alpha_m` of stars, each of the type `which` (N,) says"
+    giants = _real_giants()
+    labels = giants[(draw.uniform() * len(giants)).astype(int)]
+    a, b = draw.uniform(), draw.uniform()
+    fe_h = np.clip(-.1 + draw.normal(.25), -1.4, FE_H_MAX)
+    alpha_m = .03 + draw.normal(.05)
+    for number, star_type in enumerate(types):
+        if star_type.labels is None:
+            continue
+        teff, logg = star_type.labels(a, b)
+        logg = np.clip(logg, _lowest_logg(teff), HIGHEST_LOGG)
+        rows = which == number
+        labels[rows] = np.stack([teff, logg, fe_h, alpha_m], 1)[rows]
+    return pd.DataFrame(labels, columns=['teff', 'logg', 'fe_h', 'alpha_m'])
+
+# %% ../../nbs/00g_stars.ipynb #7348ac10
+def _abundances(base: pd.DataFrame, c_fe: np.ndarray, n_fe: np.ndarray, draw: _Columns) -> dict[str, np.ndarray]:
+    "[X/Fe] (dex) of every element, by column"
+    mean = dict.fromkeys(ALPHA_ELEMENTS, base.alpha_m.to_numpy())
+    mean |= dict(C=c_fe, N=n_fe, Mn=MANGANESE_SLOPE * base.fe_h.to_numpy())
+    return {f'{e.lower()}_fe': mean.get(e, 0) + draw.normal(ABUNDANCE_SCATTER[e]) for e in ELEMENTS}
+
+def _motions(base: pd.DataFrame, typical: Callable, draw: _Columns) -> dict[str, np.ndarray]:
+    "Rotation, turbulence, velocities (km/s) and extinction (mag), by column"
+    slow, fast = typical('rotation'), typical('fast_rotation')
+    rotation = np.where(base.teff.to_numpy() > KRAFT_BREAK, fast, slow)
+    vsini = np.minimum(np.abs(draw.normal(rotation)), FASTEST)
+    vmacro = typical('turbulence') * np.exp(draw.normal(.25))
+    rv = draw.normal() * typical('velocity')
+    vhelio = draw.normal(60)
+    earth = 30 * (2 * draw.uniform() - 1)
+    cloud = draw.normal(15)
+    a_v = np.minimum(draw.exponential(typical('extinction')), DENSEST)
+    return dict(vsini=vsini, vmacro=vmacro, rv=rv, vhelio=vhelio, v_obs=vhelio - earth, a_v=a_v, dib_v=cloud - vhelio)
+
+def _fibres(draw: _Columns) -> dict[str, np.ndarray]:
+    "Resolving power on each detector, persistence (share of the continuum) and S/N, by column"
+    fibre = USUAL_RESOLUTION + draw.normal(500)
+    columns = {}
+    for chip, offset in CHIP_RESOLUTION.items():
+        columns[f'resolution_{chip}'] = np.clip(fibre + offset + draw.normal(250), *RESOLUTION_RANGE)
+    persistent = draw.uniform() < PERSISTENT_FIBRES
+    columns['persistence'] = np.where(persistent, draw.exponential(USUAL_PERSISTENCE), 0)
+    columns['snr'] = np.clip(USUAL_SNR * np.exp(draw.normal(.5)), *SNR_RANGE)
+    return columns
+
+# %% ../../nbs/00g_stars.ipynb #888aa1b7
 def sample_labels(
-    n:int, # Number of stars
-    seed:int=0, # Seed of the random numbers
-    mix:dict|None=None, # Weights of `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`; default 65, 25, 10 and none
-    first:int=0 # Row number of the first star in its survey
-) -> pd.DataFrame: # `kind`, `teff`, `logg`, `fe_h`, `alpha_m`, `c_fe` ... `nd_fe`, `vsini`, `vmacro`, `rv`, `vhelio`, `v_obs`, `a_v`, `dib_v`, `resolution_blue` ..., `persistence`, `snr`
+    n: int,                   # Number of stars
+    seed: int = 0,            # Seed of the random numbers
+    mix: dict | None = None,  # Weights of `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`; default 65, 25, 10 and none
+    first: int = 0,           # Row number of the first star in its survey
+) -> pd.DataFrame:            # One row a star, with the columns of the table above
     "Labels of a plausible survey"
-    mix = mix or dict(giant=65, dwarf=25, hot=10)
-    if odd := set(mix)-{'giant','dwarf','hot','subgiant','supergiant'}: raise ValueError(f'unknown kinds of star in mix: {sorted(odd)}; known are giant, dwarf, hot, subgiant and supergiant')
-    uniform = iter(np.array([np.random.default_rng([seed,first+i]).random(48) for i in range(n)]).reshape(n,48).T)
-    def u(): return next(uniform)
-    def normal(scale=1.): return scale*ndtri(u())
+    mix = mix or USUAL_MIX
+    if odd := set(mix) - set(STAR_TYPES):
+        *some, last = STAR_TYPES
+        raise ValueError(f'unknown kinds of star in mix: {sorted(odd)}; known are {", ".join(some)} and {last}')
+    draw = _Columns(n, seed, first)
     share = np.array(list(mix.values()), float)
-    kind = np.array(list(mix))[np.searchsorted(np.cumsum(share)/share.sum(), u(), side='right').clip(max=len(mix)-1)]
-    d = pd.DataFrame(_giants()[(u()*len(_giants())).astype(int)], columns=['teff','logg','fe_h','alpha_m'])
-    d.insert(0, 'kind', kind)
-    a,b = u(),u()
-    teff = np.select([kind=='hot', kind=='subgiant', kind=='supergiant'], [7500*4**a, 4800+1700*a, 3500+1900*a], 3500+4000*a)
-    beta = np.where(teff<5772, .8, .57)
-    logg = 4.44 + (1-2*beta)*4/(3.5-2*beta)*np.log10(teff/5772) + .1*np.log(np.maximum(b, 1e-9))
-    logg = np.select([kind=='subgiant', kind=='supergiant'], [3.4+.7*b, b*(4.44+4*np.log10(teff/5772)-3.4)], logg)
-    low = np.where(teff<8000, np.interp(teff, *_grid()['cool_min_logg'].T), np.interp(teff, *_grid()['hot_min_logg'].T))
-    ms,giant = kind!='giant',np.isin(kind, ('giant','supergiant'))
-    fe_h,alpha = np.clip(-.1+normal(.25), -1.4, .5),.03+normal(.05)
-    d.loc[ms,'teff'],d.loc[ms,'logg'],d.loc[ms,'fe_h'],d.loc[ms,'alpha_m'] = teff[ms],np.clip(logg, low, 5)[ms],fe_h[ms],alpha[ms]
-    mean = dict.fromkeys(('O','Mg','Si','S','Ca','Ti'), d.alpha_m) | dict(C=np.where(giant, -.1, 0), N=np.where(giant, .2, 0), Mn=.2*d.fe_h)
-    el = {f'{e.lower()}_fe':mean.get(e, 0)+normal(_SCATTER[e]) for e in ELEMENTS}
-    scale = np.where(giant, 3, np.where(kind=='hot', 100, np.where(d.teff>6250, 40, 6)))
-    vsini,vmacro,rv = np.minimum(np.abs(normal(scale)), 200),np.where(kind=='hot', 15, 4)*np.exp(normal(.25)),normal()*np.where(giant, .3, np.where(kind=='hot', 3, .5))
-    vhelio,bary,cloud = normal(60),30*(2*u()-1),normal(15)
-    a_v = np.minimum(-np.where(giant, 1, .2)*np.log(np.maximum(u(), 1e-9)), 10)
-    R = 22500+normal(500)
-    chips = {f'resolution_{c}':np.clip(R+o+normal(250), 19000, 25000) for c,o in zip(CHIPS, (-1500,0,1500))}
-    p,q = u(),u()
-    persistence = np.where(p<1/7, -.03*np.log(np.maximum(q, 1e-9)), 0)
-    snr = np.clip(100*np.exp(normal(.5)), 20, 400)
-    return pd.concat([d, pd.DataFrame(el | dict(vsini=vsini, vmacro=vmacro, rv=rv, vhelio=vhelio, v_obs=vhelio-bary, a_v=a_v, dib_v=cloud-vhelio) | chips | dict(persistence=persistence, snr=snr))], axis=1)
+    borders = np.cumsum(share) / share.sum()
+    which = np.searchsorted(borders, draw.uniform(), side='right').clip(max=len(mix) - 1)  # (N,)
+    types = [STAR_TYPES[name] for name in mix]
+
+    def typical(quantity: str) -> np.ndarray:  # (N,)
+        return np.array([getattr(star_type, quantity) for star_type in types], float)[which]
+
+    base = _atmospheres(types, which, draw)
+    base.insert(0, 'kind', np.array(list(mix))[which])
+    columns = _abundances(base, typical('c_fe'), typical('n_fe'), draw)
+    columns |= _motions(base, typical, draw)
+    columns |= _fibres(draw)
+    return pd.concat([base, pd.DataFrame(columns)], axis=1)
