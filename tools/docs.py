@@ -50,6 +50,7 @@ def tidy(nb):
     def plain(m): return re.sub(r'\[(`[^`\]]+`)\]\(http[^)]*\)', r'\1', m.group(0))
     for c in nb['cells']:
         text = re.sub(r'\[(`_\w+`)\]\([^)]*\)', r'\1', ''.join(c['source'])) # private names have no place to link to
+        text = re.sub(r'(\.html#\w+)\.\w+\)', r'\1)', text) # a method is told of where its class is
         c['source'] = text.replace(f']({HOST}', '](').replace('](../benchmarks/README.md)', '](benchmarks.qmd)') if c['cell_type']=='markdown' else text
         for o in c.get('outputs', []):
             if md := o.get('data', {}).get('text/markdown'):
