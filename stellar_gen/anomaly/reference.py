@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from ..data.core import concat
 from ..simulate.kinds import ANOMALIES
 from ..model import load_model, passes, prepared, TrainedModel
-from .measures import _look
+from .measures import measure
 from .injection import inject
 
 # %% ../../nbs/05c_reference.ipynb #de706c4b
@@ -117,7 +117,7 @@ def calibrate(
     return _calibrated(model, ready[ok], labels if labels is None else labels[ok], seed, kinds)
 
 def _calibrated(model, ready, labels, seed, kinds, again=3):
-    def look(r, labels): i,z,f,_ = _look(model, r, labels); return i,z,f,_place(z, r.snr(), (r.ivar>0).sum(1))
+    def look(r, labels): i,z,f,_ = measure(model, r, labels); return i,z,f,_place(z, r.snr(), (r.ivar>0).sum(1))
     method = dict(map(tuple, model.recipe.steps)).get('normalize', {}).get('method')
     indicator,z,recon,place = look(ready, labels)
     scale = np.r_[z.std(0)+1e-3, 1, 1].astype(np.float32)

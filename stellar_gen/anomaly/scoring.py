@@ -18,7 +18,7 @@ from ..data.store import SpectraStore
 from ..simulate.kinds import ANOMALIES
 from ..vae.losses import log_likelihood
 from ..model import passes, prepared, result_table, TrainedModel
-from .measures import _look, INDICATORS, reduced_chi2
+from .measures import measure, INDICATORS, reduced_chi2
 from .reasons import _explain
 from stellar_gen.anomaly.reference import (
     _crowd, _density, _inputs, _log_p, _logits, _NEAR, _neighbours, _place, _surprise, _voices,
@@ -80,7 +80,7 @@ def score(
 
 def _score_rows(model, ready, labels, keep, samples, details):
     "Rows without flag and reason, and the logarithm of how probable each kind is (N,K)"
-    values,z,recon,logp = _look(model, ready, labels)
+    values,z,recon,logp = measure(model, ready, labels)
     chi2,snr,n_pix = reduced_chi2(recon, ready.flux, ready.ivar),ready.snr().astype(float),(ready.ivar>0).sum(1)
     ok = keep & np.isfinite(chi2) & (chi2>0) & (snr>0) & np.isfinite(z).all(1)
     if samples:
@@ -97,7 +97,7 @@ def _score_rows(model, ready, labels, keep, samples, details):
 def _reasons(model, ready, labels, t, odds):
     "Kind, cause and reason of each of some stars, which are rows of `score`"
     names,best = np.array(list(ANOMALIES)),np.argsort(-odds, axis=1)[:,:3]
-    values,out = _look(model, ready, labels)[0],[]
+    values,out = measure(model, ready, labels)[0],[]
     for i,(k,_,text) in enumerate(_explain(model, ready.flux, ready.ivar, labels, names[best], np.take_along_axis(odds, best, 1))):
         first,n,fewest = str(names[best[i,0]]),t.n_pix.iloc[i],int(model.reference['fewest'][0])
         if not k and odds[i,best[i,0]]>np.log(.5) and (phrase := _pattern(first, values[i], t.distance.iloc[i], model.reference)): k,text = first,phrase
