@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ..data.core import APOGEE, APOGEE_WAVE, CHIPS, Grid, Spectra
 from ..data.store import SpectraStore
-from ..simulate.stars import ELEMENTS, element_windows, synthesize
-from ..simulate.kinds import BRACKETT
+from ..simulate.stars import ELEMENTS, element_windows
+from ..simulate.kinds import brackett_profile, cool_dwarf, persistence_ramp, step_template, without_continuum
 from ..preprocess.velocity import velocity_templates
 from ..vae.network import SpectraVAE
 from ..model import passes, prepared, result_table, TrainedModel
@@ -38,55 +38,16 @@ def reduced_chi2(
     n_pix = seen.sum(1)                                              # (N,)
     return np.where(n_pix > 0, chi2 / np.maximum(n_pix, 1), np.nan)
 
-# %% ../../nbs/05_anomaly.ipynb #c59846ed
-CONTINUUM_DEGREE = 4                # of the polynomial on each detector that a continuum can follow
-STEPS = np.linspace(0.2, 0.8, 8)    # where steps are looked for, as fractions of a detector's length
-
-@lru_cache
-def _polynomials(n_pix):  # (n_pix, degree + 1), orthonormal
-    x = np.linspace(-1, 1, n_pix)
-    return np.linalg.qr(np.polynomial.chebyshev.chebvander(x, CONTINUUM_DEGREE))[0]
-
-def rough(
-    templates: np.ndarray,  # (...,P)
-    grid: Grid = APOGEE,    # Where their pixels lie
-) -> np.ndarray:            # (...,P); 0 outside the detectors
-    "Templates without what a continuum on each detector can follow"
-    out = np.zeros(templates.shape)
-    for pixels in grid.detectors.values():
-        smooth = _polynomials(pixels.stop - pixels.start)
-        part = templates[..., pixels]
-        out[..., pixels] = part - (part @ smooth) @ smooth.T
-    return out
-
-# %% ../../nbs/05_anomaly.ipynb #af39f4f8
-def step_template(
-    detector: str,          # Its name
-    at: float,              # Where the step is, as a fraction of the detector's length
-    grid: Grid = APOGEE,    # Where the pixels lie
-) -> np.ndarray:            # (P,), 1 from the step to the end of the detector
-    "Light added from one pixel on"
-    pixels = grid.detectors[detector]
-    first = pixels.start + int(np.ceil(at * (pixels.stop - pixels.start)))
-    return np.where((np.arange(len(grid)) >= first) & (np.arange(len(grid)) < pixels.stop), 1.0, 0.0)
-
 # %% ../../nbs/05_anomaly.ipynb #3bc1e713
-_POSITIONS = {k:(np.arange(len(APOGEE_WAVE))-c.start)/(c.stop-c.start) for k,c in CHIPS.items()} # 0 to 1 along each chip
-_RAMP = np.where((_POSITIONS['blue']>=0) & (_POSITIONS['blue']<1/3), 1-3*_POSITIONS['blue'], 0)
+_POSITIONS = {k: (np.arange(len(APOGEE_WAVE)) - c.start) / (c.stop - c.start) for k, c in CHIPS.items()}
+_RAMP = persistence_ramp()
 _CHIP = np.stack([(x>=0) & (x<1) for x in _POSITIONS.values()], 1).astype(np.float32) # (P,3)
 _E = [e.lower() for e in ELEMENTS]
-
-def _brackett(width=120.):
-    "Emission in Brackett lines (P,), 1 in Br 11"
-    v = (APOGEE_WAVE[None]/np.array(list(BRACKETT.values()))[:,None]-1)*299792.458
-    return (np.exp(-.5*(v/width)**2)*(11/np.array(list(BRACKETT)))[:,None]**2).sum(0)
-
-def _step(chip, at): return np.where((_POSITIONS[chip]>=at) & (_POSITIONS[chip]<1), 1., 0)
-def _windows(): return element_windows()[:,420:420+len(APOGEE_WAVE)]
-def _rough(t): return rough(t)
-
-@lru_cache
-def _cool(): return synthesize(pd.DataFrame(dict(teff=[3500.], logg=[4.9], fe_h=[-.1])))[0]
+def _brackett(width=120.): return brackett_profile(APOGEE_WAVE, width)
+def _step(chip, at): return step_template(APOGEE, chip, at)
+def _windows(): return element_windows(padded=False)
+def _rough(t): return without_continuum(t)
+def _cool(): return cool_dwarf()
 
 # %% ../../nbs/05_anomaly.ipynb #26528693
 def _pairs(x: Tensor) -> Tensor:  # (...,P) -> (...,P//2)
@@ -99,9 +60,9 @@ class Bank(NamedTuple):
     power: Tensor      # (T,D), mean square on each detector
 
 # %% ../../nbs/05_anomaly.ipynb #5c51f22e
-LAGS = np.arange(-36, 37, 3)         # displacements that are tried, pixels
-NORMAL_STARS = (0, 1, 3, 5)          # of `velocity_templates`: cool giant to hot dwarf
-COOL_DWARF = dict(teff=3500.0, logg=4.9, fe_h=-0.1)
+STEPS = np.linspace(0.2, 0.8, 8)    # where steps are looked for, as shares of a detector's pixels
+LAGS = np.arange(-36, 37, 3)        # displacements that are tried, pixels
+NORMAL_STARS = (0, 1, 3, 5)         # of `velocity_templates`: cool giant to hot dwarf
 
 class Templates:
     "Templates on one grid, each made when it is first asked for"
@@ -132,20 +93,20 @@ class Templates:
     @cached_property
     def steps(self) -> Bank:
         "D times `STEPS` templates"
-        steps = [step_template(detector, at, self.grid) for detector in self.grid.detectors for at in STEPS]
-        return self.bank(rough(np.stack(steps), self.grid))
+        steps = [step_template(self.grid, detector, at) for detector in self.grid.detectors for at in STEPS]
+        return self.bank(without_continuum(np.stack(steps), self.grid))
 
     @cached_property
     def emission(self) -> Bank:
-        return self.bank(_brackett()[None])
+        return self.bank(brackett_profile(self.grid.wave)[None])
 
     @cached_property
     def ramp(self) -> Tensor:  # (P,)
-        return self.tensor(_RAMP)
+        return self.tensor(persistence_ramp(self.grid))
 
     @cached_property
     def rough_ramp(self) -> Bank:
-        return self.bank(rough(_RAMP)[None])
+        return self.bank(without_continuum(persistence_ramp(self.grid)[None], self.grid))
 
     @cached_property
     def displaced_stars(self) -> Bank:
@@ -155,12 +116,12 @@ class Templates:
 
     @cached_property
     def cool_dwarf(self) -> Tensor:  # (P,)
-        return self.tensor(_cool())
+        return self.tensor(cool_dwarf())
 
     @cached_property
     def windows(self) -> Tensor:  # (P,E)
         "How strongly each pixel depends on each element"
-        return self.tensor(_windows().T)
+        return self.tensor(element_windows(padded=False).T)
 
 # %% ../../nbs/05_anomaly.ipynb #699e524a
 @lru_cache(maxsize=4)
@@ -476,7 +437,7 @@ def second_lines(stars: Misfit) -> Tensor:  # (B,)
     return log_positive(lines[..., abs(LAGS) >= MIN_SEPARATION].amax((1, 2)))
 
 @indicator('cool', APOGEE)
-def cool_dwarf(stars: Misfit) -> Tensor:  # (B,)
+def cool_light(stars: Misfit) -> Tensor:  # (B,)
     "Light of a cool dwarf beside the star's own"
     return stars.matched(stars.templates.cool_dwarf - stars.recon)
 

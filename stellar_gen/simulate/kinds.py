@@ -63,10 +63,14 @@ def without_continuum(
 def step_template(
     grid: Grid,       # Of the pixels
     detector: str,    # Name of the detector
-    position: float,  # Where on it the step is, from 0 to 1
+    position: float,  # Share of its pixels that come before the step
 ) -> np.ndarray:      # (P,): 0 before the step, 1 from there to the end of the detector
     "A step on one detector"
-    return np.where(grid.positions(detector) >= position, 1., 0)
+    pixels = grid.detectors[detector]
+    first = pixels.start + int(np.ceil(position * (pixels.stop - pixels.start)))
+    out = np.zeros(len(grid))
+    out[first:pixels.stop] = 1
+    return out
 
 # %% ../../nbs/00h_kinds.ipynb #a94a1445
 _COOL_DWARF = dict(teff=3500., logg=4.9)  # K, dex cgs
