@@ -10,7 +10,8 @@ import argparse
 
 import numpy as np, pandas as pd
 from stellar_gen.data import CHIPS
-from stellar_gen.simulate import _SCATTER, ELEMENTS, sample_labels, synthesize
+from stellar_gen.simulate import ELEMENTS, sample_labels, synthesize
+from stellar_gen.simulate.stars import ABUNDANCE_SCATTER
 
 STEP = dict(teff=20, logg=.03, fe_h=-.02, vsini=1, vmacro=.3, rv=.1, a_v=.05, dib_v=2, resolution_blue=100, resolution_green=100, resolution_red=100)
 WIDTH = dict(teff=1000, logg=1, fe_h=.3, dib_v=60, resolution_blue=560, resolution_green=560, resolution_red=560) # of the population; the resolution's from fibre to fibre
@@ -27,7 +28,7 @@ if __name__=='__main__':
         near = pd.DataFrame([m]+[{**m, n:m[n]+s*d} for (n,d),s in zip(step.items(), signs)])
         try: flux = synthesize(near)[:,on]
         except ValueError: continue # at the edge of the models
-        width = [BY_KIND[n][m['kind']] if n in BY_KIND else .25*m['vmacro'] if n=='vmacro' else WIDTH.get(n) or _SCATTER[next(e for e in ELEMENTS if f'{e.lower()}_fe'==n)] for n in step]
+        width = [BY_KIND[n][m['kind']] if n in BY_KIND else .25*m['vmacro'] if n=='vmacro' else WIDTH.get(n) or ABUNDANCE_SCATTER[next(e for e in ELEMENTS if f'{e.lower()}_fe'==n)] for n in step]
         J = (flux[1:]-flux[0])/np.array([s*d for d,s in zip(step.values(), signs)])[:,None]*np.array(width)[:,None]*a.snr
         strength = np.sort(np.linalg.eigvalsh(J@J.T))[::-1]/len(on)
         rows.append([m['kind']]+[strength[k:].sum() for k in a.latents])
