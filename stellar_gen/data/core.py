@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from astropy.table import Table
 
 # %% ../../nbs/00_data.ipynb #01b7154d
-C_KMS = 299792.458        # speed of light, km/s
+C_KMS = 299792.458         # speed of light, km/s
 _SAME_WAVELENGTH = 1e-9    # relative difference up to which two wavelengths are the same
 
 def _same_waves(one: np.ndarray, other: np.ndarray) -> bool:
@@ -29,7 +30,7 @@ def _same_waves(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and np.allclose(one, other, rtol=_SAME_WAVELENGTH, atol=0)
 
 # %% ../../nbs/00_data.ipynb #4014764a
-_SPACINGS: dict[str, tuple[Callable, Callable]] = dict(  # of a regular grid: to what is evenly spaced, and back to wavelengths
+_SPACINGS: dict[str, tuple[Callable, Callable]] = dict(  # to what is evenly spaced, and back to wavelengths
     log10=(np.log10, lambda x: 10**x),
     linear=(np.asarray, np.asarray),
 )
@@ -56,13 +57,29 @@ def _waves_from_json(saved: dict | list) -> np.ndarray:
     return back(saved['start'] + saved['step'] * np.arange(saved['pixels']))
 
 # %% ../../nbs/00_data.ipynb #31052ca3
+def _checked_detectors(
+    detectors: dict[str, slice],  # Pixels of each detector, in any order
+    pixels: int,                  # Pixels of the grid
+) -> dict[str, slice]:            # The same from blue to red; one named `all` if there are none
+    "Detectors that lie within the grid and do not overlap"
+    if not detectors:
+        return dict(all=slice(0, pixels))
+    ordered = dict(sorted(detectors.items(), key=lambda item: item[1].start))
+    end = 0
+    for name, span in ordered.items():
+        if not end <= span.start <= span.stop <= pixels:
+            raise ValueError(f'detector {name} has pixels {span.start} to {span.stop}: '
+                             f'detectors must not overlap, and lie within the {pixels} pixels')
+        end = span.stop
+    return ordered
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     "Where the pixels of a survey lie"
-    wave: np.ndarray                                         # Wavelengths (P,), vacuum Å, increasing
+    wave: np.ndarray          # Wavelengths (P,), vacuum Å, increasing
     detectors: dict[str, slice] = field(default_factory=dict)  # Pixels of each detector; default one, `all`
-    resolution: float = np.nan                               # Resolving power, wavelength over FWHM; NaN if unknown
-    name: str = ''                                           # Of the survey
+    resolution: float = np.nan  # Resolving power, wavelength over FWHM; NaN if unknown
+    name: str = ''            # Of the survey
 
     def __post_init__(self):
         wave = np.asarray(self.wave, float)
@@ -70,15 +87,8 @@ class Grid:
             raise ValueError(f'wave has shape {wave.shape}: a grid is one row of wavelengths')
         if not (np.diff(wave) > 0).all():
             raise ValueError('wave must increase from pixel to pixel: sort the pixels first')
-        detectors = dict(sorted(self.detectors.items(), key=lambda item: item[1].start)) or {'all': slice(0, len(wave))}
-        end = 0
-        for name, pixels in detectors.items():
-            if not end <= pixels.start <= pixels.stop <= len(wave):
-                raise ValueError(f'detector {name} has pixels {pixels.start} to {pixels.stop}: '
-                                 f'detectors must not overlap, and lie within the {len(wave)} pixels')
-            end = pixels.stop
         object.__setattr__(self, 'wave', wave)
-        object.__setattr__(self, 'detectors', detectors)
+        object.__setattr__(self, 'detectors', _checked_detectors(self.detectors, len(wave)))
 
     @classmethod
     def of(
@@ -129,226 +139,359 @@ class Grid:
         at[pixels] = np.linspace(0, 1, pixels.stop - pixels.start)
         return at
 
-    def to_dict(self) -> dict:  # What `from_dict` reads
+    def to_dict(
+        self,
+        wave: bool = True,  # With the wavelengths; without them where they are kept elsewhere
+    ) -> dict:              # What `from_dict` reads
         "The grid as JSON can hold it"
-        detectors = {name: [pixels.start, pixels.stop] for name, pixels in self.detectors.items()}
-        resolution = self.resolution if np.isfinite(self.resolution) else None
-        return dict(name=self.name, resolution=resolution, detectors=detectors, wave=_waves_to_json(self.wave))
+        saved = dict(
+            name=self.name,
+            resolution=self.resolution if np.isfinite(self.resolution) else None,
+            detectors={name: [pixels.start, pixels.stop] for name, pixels in self.detectors.items()},
+        )
+        return saved | dict(wave=_waves_to_json(self.wave)) if wave else saved
 
     @classmethod
     def from_dict(
         cls,
-        saved: dict,  # From `to_dict`
-    ) -> 'Grid':      # The same grid
+        saved: dict,                     # From `to_dict`
+        wave: np.ndarray | None = None,  # Its wavelengths (P,), where they are kept elsewhere
+    ) -> 'Grid':                         # The same grid
         "The grid that `to_dict` has described"
+        wave = _waves_from_json(saved['wave']) if wave is None else wave
         detectors = {name: slice(*pixels) for name, pixels in saved['detectors'].items()}
         resolution = np.nan if saved['resolution'] is None else saved['resolution']
-        return cls(_waves_from_json(saved['wave']), detectors, resolution, saved['name'])
+        return cls(wave, detectors, resolution, saved['name'])
 
 # %% ../../nbs/00_data.ipynb #2edf708b
-APOGEE_WAVE = 10**(4.179 + 6e-6*np.arange(8575))  # vacuum Å; CRVAL1 and CDELT1 of every apStar file
-CHIPS = dict(blue=slice(246, 3274), green=slice(3585, 6080), red=slice(6344, 8335))  # pixels of the grid, by detector
+APOGEE_WAVE = 10**(4.179 + 6e-6 * np.arange(8575))  # vacuum Å; CRVAL1 and CDELT1 of every apStar file
+CHIPS = dict(blue=slice(246, 3274), green=slice(3585, 6080), red=slice(6344, 8335))  # pixels, by detector
 APOGEE = Grid(APOGEE_WAVE, CHIPS, resolution=22500, name='APOGEE')
 
 # %% ../../nbs/00_data.ipynb #57846955
-def _flags(name, bits): return IntFlag(name, {n:1<<b for b,n in enumerate(bits.split()) if n!='-'})
+def _flags(name: str, bits: str):
+    "A set of flags out of the names of its bits, lowest first; `-` is a bit without a name"
+    return IntFlag(name, {word: 1 << bit for bit, word in enumerate(bits.split()) if word != '-'})
 
-APOGEE_PIXMASK = _flags('APOGEE_PIXMASK', """BADPIX CRPIX SATPIX UNFIXABLE BADDARK BADFLAT BADERR NOSKY
-    LITTROW_GHOST PERSIST_HIGH PERSIST_MED PERSIST_LOW SIG_SKYLINE SIG_TELLURIC NOT_ENOUGH_PSF - FERRE_MASK""")
-STARFLAG = _flags('STARFLAG', """BAD_PIXELS COMMISSIONING BRIGHT_NEIGHBOR VERY_BRIGHT_NEIGHBOR LOW_SNR - - -
+APOGEE_PIXMASK = _flags('APOGEE_PIXMASK', """
+    BADPIX CRPIX SATPIX UNFIXABLE BADDARK BADFLAT BADERR NOSKY
+    LITTROW_GHOST PERSIST_HIGH PERSIST_MED PERSIST_LOW SIG_SKYLINE SIG_TELLURIC NOT_ENOUGH_PSF -
+    FERRE_MASK""")
+STARFLAG = _flags('STARFLAG', """
+    BAD_PIXELS COMMISSIONING BRIGHT_NEIGHBOR VERY_BRIGHT_NEIGHBOR LOW_SNR - - -
     - PERSIST_HIGH PERSIST_MED PERSIST_LOW PERSIST_JUMP_POS PERSIST_JUMP_NEG - -
-    SUSPECT_RV_COMBINATION SUSPECT_BROAD_LINES BAD_RV_COMBINATION RV_REJECT RV_SUSPECT MULTIPLE_SUSPECT RV_FAIL SUSPECT_ROTATION
-    MTPFLUX_LT_75 MTPFLUX_LT_50""")
-ASPCAPFLAG = _flags('ASPCAPFLAG', """TEFF_WARN LOGG_WARN VMICRO_WARN M_H_WARN ALPHA_M_WARN C_M_WARN N_M_WARN STAR_WARN
+    SUSPECT_RV_COMBINATION SUSPECT_BROAD_LINES BAD_RV_COMBINATION RV_REJECT RV_SUSPECT MULTIPLE_SUSPECT RV_FAIL
+    SUSPECT_ROTATION MTPFLUX_LT_75 MTPFLUX_LT_50""")
+ASPCAPFLAG = _flags('ASPCAPFLAG', """
+    TEFF_WARN LOGG_WARN VMICRO_WARN M_H_WARN ALPHA_M_WARN C_M_WARN N_M_WARN STAR_WARN
     CHI2_WARN COLORTE_WARN ROTATION_WARN SN_WARN SPEC_HOLE_WARN ATMOS_HOLE_WARN VSINI_WARN -
     TEFF_BAD LOGG_BAD VMICRO_BAD M_H_BAD ALPHA_M_BAD C_M_BAD N_M_BAD STAR_BAD
     CHI2_BAD COLORTE_BAD ROTATION_BAD SN_BAD SPEC_HOLE_BAD ATMOS_HOLE_BAD VSINI_BAD NO_ASPCAP_RESULT
-    MISSING_APSTAR NO_GRID BAD_FRAC_LOWSNR BAD_FRAC_BADPIX FERRE_FAIL - - - PROBLEM_TARGET MULTIPLE_SUSPECT""")
-PARAMFLAG = _flags('PARAMFLAG', """GRIDEDGE_BAD CALRANGE_BAD OTHER_BAD FERRE_FAIL PARAM_MISMATCH_BAD FERRE_ERR_USED TEFF_CUT -
+    MISSING_APSTAR NO_GRID BAD_FRAC_LOWSNR BAD_FRAC_BADPIX FERRE_FAIL - - -
+    PROBLEM_TARGET MULTIPLE_SUSPECT""")
+PARAMFLAG = _flags('PARAMFLAG', """
+    GRIDEDGE_BAD CALRANGE_BAD OTHER_BAD FERRE_FAIL PARAM_MISMATCH_BAD FERRE_ERR_USED TEFF_CUT -
     GRIDEDGE_WARN CALRANGE_WARN OTHER_WARN FERRE_WARN PARAM_MISMATCH_WARN OPTICAL_WARN ERR_WARN FAINT_WARN
-    PARAM_FIXED RV_WARN - - - - - - SPEC_RC SPEC_RGB LOGG_CAL_MS LOGG_CAL_RGB_MS""")
+    PARAM_FIXED RV_WARN - - - - - -
+    SPEC_RC SPEC_RGB LOGG_CAL_MS LOGG_CAL_RGB_MS""")
+
+# %% ../../nbs/00_data.ipynb #21858102
+_BITS = 64  # of the widest bitmask in a catalog
 
 def decode(
-    values, # One bitmask, or an array of them
-    flag:type=APOGEE_PIXMASK # `APOGEE_PIXMASK`, `STARFLAG`, `ASPCAPFLAG` or `PARAMFLAG`
-) -> list: # Names of the bits that are set, lowest first; a list of lists for an array
-    "What do these bits say?"
-    if np.ndim(values): return [decode(v, flag) for v in np.asarray(values)]
-    if values!=values: raise ValueError('a bitmask is NaN: nothing is known about it')
-    v = int(values) & (1<<64)-1
-    return [getattr(flag(1<<b), 'name', None) or f'BIT_{b}' for b in range(64) if v>>b & 1]
+    values,                       # One bitmask, or an array of them
+    flag: type[IntFlag] = APOGEE_PIXMASK,  # `APOGEE_PIXMASK`, `STARFLAG`, `ASPCAPFLAG` or `PARAMFLAG`
+) -> list:                        # Names, lowest bit first; a list of lists for an array
+    "Names of the bits that are set"
+    if np.ndim(values):
+        return [decode(value, flag) for value in np.asarray(values)]
+    if pd.isna(values):
+        raise ValueError('a bitmask is NaN: nothing is known about it')
+    value = int(values)
+    names = {int(member): member.name for member in flag}
+    return [names.get(1 << bit, f'BIT_{bit}') for bit in range(_BITS) if value >> bit & 1]
 
 # %% ../../nbs/00_data.ipynb #e676588c
 BAD_PIXELS = APOGEE_PIXMASK(0b11111111) | APOGEE_PIXMASK.NOT_ENOUGH_PSF | APOGEE_PIXMASK.SIG_SKYLINE
 
 # %% ../../nbs/00_data.ipynb #5f1c3b8e
+def _as_frame(meta: pd.DataFrame | Table | None, rows: int) -> pd.DataFrame:
+    "A table with row numbers as its index; one without columns where there is none"
+    if meta is None:
+        return pd.DataFrame(index=range(rows))
+    frame = meta.to_pandas() if isinstance(meta, Table) else pd.DataFrame(meta)
+    return frame.reset_index(drop=True)
+
+def _check_shapes(spectra: 'Spectra') -> None:
+    "Raise where arrays, wavelengths and table do not belong together"
+    stars, pixels = len(spectra.flux), len(spectra.grid)
+    for name in ('flux', 'ivar', 'bitmask'):
+        array = getattr(spectra, name)
+        if array is not None and array.shape != (stars, pixels):
+            raise ValueError(f'{name} has shape {array.shape}, but {stars} spectra on {pixels} wavelengths '
+                             f'need {(stars, pixels)}')
+    if len(spectra.meta) != stars:
+        raise ValueError(f'meta has {len(spectra.meta)} rows for {stars} spectra')
+
+def _check_numbers(flux: np.ndarray, ivar: np.ndarray) -> None:
+    "Raise where an inverse variance is none, or says that a flux without a value is known"
+    no_variance = ~(ivar >= 0) | np.isinf(ivar)
+    no_flux = (ivar > 0) & ~np.isfinite(flux)
+    bad = no_variance | no_flux
+    if bad.any():
+        raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra have a negative or non-finite ivar, '
+                         'or ivar>0 beside a non-finite flux: set their ivar to 0')
+
+# %% ../../nbs/00_data.ipynb #5b040996
 class Spectra:
     "N spectra on one wavelength grid, with their uncertainties and a table of what is known about each"
-    def __init__(self,
-        wave:Grid|np.ndarray, # Grid of P pixels, or its wavelengths (P,), vacuum Å, increasing
-        flux:np.ndarray, # Flux (N,P), or (P,) for one spectrum
-        ivar:np.ndarray, # Inverse variance of `flux`, same shape; 0 marks a pixel without information
-        bitmask:np.ndarray|None=None, # APOGEE_PIXMASK (N,P), or None where there is none
-        meta:pd.DataFrame|None=None # One row per spectrum: `apogee_id`, `ra`, `dec` (deg), `snr`, `teff` (K), `logg`, `fe_h`, ...
+
+    def __init__(
+        self,
+        wave: Grid | np.ndarray,  # Grid of P pixels, or its wavelengths (P,), vacuum Å, increasing
+        flux: np.ndarray,         # Flux (N,P), or (P,) for one spectrum
+        ivar: np.ndarray,         # Inverse variance of `flux`, same shape; 0 marks a pixel without information
+        bitmask: np.ndarray | None = None,         # APOGEE_PIXMASK (N,P), or None where there is none
+        meta: pd.DataFrame | Table | None = None,  # A row each: `apogee_id`, `ra`, `dec` (deg), `snr`, `teff` (K), ...
     ):
         self.grid = Grid.of(wave)
-        self.flux,self.ivar = (np.atleast_2d(np.asarray(o, np.float32)) for o in (flux,ivar))
+        self.flux = np.atleast_2d(np.asarray(flux, np.float32))
+        self.ivar = np.atleast_2d(np.asarray(ivar, np.float32))
         self.bitmask = None if bitmask is None else np.atleast_2d(np.asarray(bitmask, np.int32))
-        if isinstance(meta, Table): meta = meta.to_pandas()
-        self.meta = pd.DataFrame(index=range(len(self))) if meta is None else pd.DataFrame(meta).reset_index(drop=True)
-        self._check()
+        self.meta = _as_frame(meta, len(self.flux))
+        _check_shapes(self)
+        _check_numbers(self.flux, self.ivar)
 
     @property
-    def wave(self) -> np.ndarray: # Wavelengths (P,), vacuum Å
+    def wave(self) -> np.ndarray:  # Wavelengths (P,), vacuum Å
         "Wavelengths of the grid"
         return self.grid.wave
 
-    def _check(self):
-        want = (len(self.flux), len(self.wave))
-        for n in ('flux','ivar','bitmask'):
-            o = getattr(self, n)
-            if o is not None and o.shape!=want: raise ValueError(f'{n} has shape {o.shape}, but {want[0]} spectra on {want[1]} wavelengths need {want}')
-        if len(self.meta)!=want[0]: raise ValueError(f'meta has {len(self.meta)} rows for {want[0]} spectra')
-        bad = ~(self.ivar>=0) | np.isinf(self.ivar) | ((self.ivar>0) & ~np.isfinite(self.flux))
-        if bad.any(): raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra have a negative or non-finite ivar, or ivar>0 beside a non-finite flux: set their ivar to 0')
+    def __len__(self) -> int:
+        return len(self.flux)
 
-    def __len__(self) -> int: return len(self.flux)
     def __getitem__(self, i) -> 'Spectra':
-        i = [i] if isinstance(i, (int,np.integer)) else i
-        return type(self)(self.grid, self.flux[i], self.ivar[i], None if self.bitmask is None else self.bitmask[i], self.meta.iloc[np.arange(len(self))[i]])
-    def __repr__(self):
-        snr = f', S/N {self.snr().min():.0f} to {self.snr().max():.0f}' if len(self) else ''
+        rows: Any = [i] if isinstance(i, (int, np.integer)) else i
+        bitmask = None if self.bitmask is None else self.bitmask[rows]
+        meta = self.meta.iloc[np.arange(len(self))[rows]]
+        return type(self)(self.grid, self.flux[rows], self.ivar[rows], bitmask, meta)
+
+    def __repr__(self) -> str:
         wave = f', {self.wave[0]:.0f} to {self.wave[-1]:.0f} Å' if len(self.wave) else ''
+        snr = f', S/N {self.snr().min():.0f} to {self.snr().max():.0f}' if len(self) else ''
         return f'Spectra({len(self)} x {len(self.wave)}{wave}{snr})'
 
-    def snr(self) -> np.ndarray: # Median signal-to-noise ratio per pixel with information (N,); 0 where no pixel has any
-        "Signal-to-noise ratio of every spectrum"
-        s = np.where(self.ivar>0, np.where(self.ivar>0, self.flux, 0)*self.ivar**.5, np.nan)
+    def snr(self) -> np.ndarray:  # Median over the pixels with information (N,); 0 where no pixel has any
+        "Signal-to-noise ratio per pixel of every spectrum"
+        known = self.ivar > 0
+        snr = np.where(known, np.where(known, self.flux, 0) * np.sqrt(self.ivar), np.nan)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore', RuntimeWarning)
-            return np.nan_to_num(np.nanmedian(s, axis=1))
+            warnings.simplefilter('ignore', RuntimeWarning)  # of a spectrum without any information
+            return np.nan_to_num(np.nanmedian(snr, axis=1))
 
-    def replace(self, **kwargs) -> 'Spectra': # The same spectra with some of `wave`, `flux`, `ivar`, `bitmask`, `meta` exchanged
-        "A changed copy; the original stays as it is"
-        return type(self)(**{**dict(wave=self.grid, flux=self.flux, ivar=self.ivar, bitmask=self.bitmask, meta=self.meta), **kwargs})
+    def replace(
+        self,
+        **changed,    # Any of `wave`, `flux`, `ivar`, `bitmask`, `meta`
+    ) -> 'Spectra':   # A changed copy; the original stays as it is
+        "The same spectra with some of their parts exchanged"
+        parts = dict(wave=self.grid, flux=self.flux, ivar=self.ivar, bitmask=self.bitmask, meta=self.meta)
+        return type(self)(**(parts | changed))
 
-    # Each of the following has its lesson where the function is taught; what needs other libraries is imported when it is asked for.
-
-    def plot(self, *args, **kwargs): # The axes
+    def plot(self, *args, **kwargs):  # The axes
         "As `plot_spectra`"
         return plot_spectra(self, *args, **kwargs)
 
     def _repr_html_(self) -> str:
         return _html(self)
 
-    def save(self, path, overwrite:bool=False) -> Path: # `path`
+    def save(self, path, overwrite: bool = False) -> Path:  # `path`
         "As `save_spectra`"
         from stellar_gen.data.store import save_spectra
         return save_spectra(self, path, overwrite)
 
     @staticmethod
-    def open(path) -> 'Spectra': # What was saved
+    def open(path) -> 'Spectra':  # What was saved
         "As `open_spectra`"
         from stellar_gen.data.store import open_spectra
         return open_spectra(path)
 
-    def to_specutils(self, unit=None): # A `specutils.Spectrum`
+    def to_specutils(self, unit=None):  # A `specutils.Spectrum`
         "As `to_specutils`"
         from stellar_gen.data.interop import to_specutils
         return to_specutils(self, unit)
 
     @staticmethod
-    def from_specutils(spectrum) -> 'Spectra': # One row per spectrum
+    def from_specutils(spectrum) -> 'Spectra':  # One row per spectrum
         "As `from_specutils`"
         from stellar_gen.data.interop import from_specutils
         return from_specutils(spectrum)
 
-    def to_table(self) -> Table: # Columns of `meta`, and `flux`, `ivar`, `bitmask`
+    def to_table(self) -> Table:  # Columns of `meta`, and `flux`, `ivar`, `bitmask`
         "As `to_table`"
         from stellar_gen.data.interop import to_table
         return to_table(self)
 
     @staticmethod
-    def from_table(table) -> 'Spectra': # The same spectra
+    def from_table(table) -> 'Spectra':  # The same spectra
         "As `from_table`"
         from stellar_gen.data.interop import from_table
         return from_table(table)
 
 # %% ../../nbs/00_data.ipynb #d8744c66
 def concat(
-    spectra:Iterable[Spectra] # On one grid
-) -> Spectra: # All their rows, in order
+    spectra: Iterable[Spectra],  # On one grid
+) -> Spectra:                    # All their rows, in order
     "Stack several `Spectra`"
     spectra = list(spectra)
-    if not spectra: raise ValueError('no spectra to concatenate')
-    first = spectra[0]
-    odd = [i for i,s in enumerate(spectra) if s.grid!=first.grid]
-    if odd: raise ValueError(f'{len(odd)} of {len(spectra)} spectra are on another grid than the first (other wavelengths or detectors): resample them')
-    bm = None if any(s.bitmask is None for s in spectra) else np.concatenate([s.bitmask for s in spectra])
-    return Spectra(first.grid, *(np.concatenate([getattr(s,n) for s in spectra]) for n in ('flux','ivar')), bm, pd.concat([s.meta for s in spectra], ignore_index=True))
+    if not spectra:
+        raise ValueError('no spectra to concatenate')
+    grid = spectra[0].grid
+    if odd := sum(s.grid != grid for s in spectra):
+        raise ValueError(f'{odd} of {len(spectra)} spectra are on another grid than the first '
+                         '(other wavelengths or detectors): resample them')
+    return Spectra(
+        grid,
+        np.concatenate([s.flux for s in spectra]),
+        np.concatenate([s.ivar for s in spectra]),
+        None if any(s.bitmask is None for s in spectra) else np.concatenate([s.bitmask for s in spectra]),
+        pd.concat([s.meta for s in spectra], ignore_index=True),
+    )
 
 # %% ../../nbs/00_data.ipynb #96079adc
-LINES = dict(C=[16009.27,16026.08,16895.01], Na=[16378.33,16393.34], Mg=[15745.02,15753.29,15770.15,15883.91,15890.60,15958.84],
-    Al=[16723.52,16755.11,16767.94], Si=[15381.03,15562.03,15888.79,15964.42,16064.40,16099.18,16168.11,16220.10,16246.27,16685.33,16832.76],
-    P=[15715.82,16487.43], S=[15408.00,15474.04,15482.71], K=[15167.21,15172.52], Ca=[16141.23,16155.18,16159.65,16161.78,16201.50],
-    Ti=[15339.04,15548.00,15607.11,15703.27,15719.87,16639.71], V=[15929.15], Cr=[15684.35,16019.70], Mn=[15163.14,15221.90,15266.66],
-    Fe=[15198.64,15211.68,15399.93,15494.57,15595.75,15652.79,15969.23,16013.98,16045.04,16157.66,16169.45,16328.91,16491.17,16650.42],
-    Co=[16761.68], Ni=[15609.94,15636.93,16314.96,16367.56,16588.97,16593.83,16678.27,16820.06,16823.35], Cu=[16009.97], Ce=[15789.06], Nd=[16058.01],
-    OH=[15282.70,15285.23,15395.26,15411.50,15413.38,15509.56,15564.50,15573.03,15576.34,16057.15,16066.09,16069.44,16073.91,16078.55,16194.56,16196.55,16211.61,16356.68,16359.05,16372.61,16539.10,16543.11],
-    CN=[15325.61,15414.77,15437.03,15451.32,15466.64,15470.46,15476.04,15486.10,15499.53,15535.02,15548.75,15557.00,15567.63,15640.77,15741.75])
+LINES = dict(  # vacuum Å
+    C=[16009.27, 16026.08, 16895.01],
+    Na=[16378.33, 16393.34],
+    Mg=[15745.02, 15753.29, 15770.15, 15883.91, 15890.60, 15958.84],
+    Al=[16723.52, 16755.11, 16767.94],
+    Si=[15381.03, 15562.03, 15888.79, 15964.42, 16064.40, 16099.18, 16168.11, 16220.10, 16246.27, 16685.33,
+        16832.76],
+    P=[15715.82, 16487.43],
+    S=[15408.00, 15474.04, 15482.71],
+    K=[15167.21, 15172.52],
+    Ca=[16141.23, 16155.18, 16159.65, 16161.78, 16201.50],
+    Ti=[15339.04, 15548.00, 15607.11, 15703.27, 15719.87, 16639.71],
+    V=[15929.15],
+    Cr=[15684.35, 16019.70],
+    Mn=[15163.14, 15221.90, 15266.66],
+    Fe=[15198.64, 15211.68, 15399.93, 15494.57, 15595.75, 15652.79, 15969.23, 16013.98, 16045.04, 16157.66,
+        16169.45, 16328.91, 16491.17, 16650.42],
+    Co=[16761.68],
+    Ni=[15609.94, 15636.93, 16314.96, 16367.56, 16588.97, 16593.83, 16678.27, 16820.06, 16823.35],
+    Cu=[16009.97],
+    Ce=[15789.06],
+    Nd=[16058.01],
+    OH=[15282.70, 15285.23, 15395.26, 15411.50, 15413.38, 15509.56, 15564.50, 15573.03, 15576.34, 16057.15,
+        16066.09, 16069.44, 16073.91, 16078.55, 16194.56, 16196.55, 16211.61, 16356.68, 16359.05, 16372.61,
+        16539.10, 16543.11],
+    CN=[15325.61, 15414.77, 15437.03, 15451.32, 15466.64, 15470.46, 15476.04, 15486.10, 15499.53, 15535.02,
+        15548.75, 15557.00, 15567.63, 15640.77, 15741.75],
+)
 
-_DETECTOR_COLORS = dict(blue='tab:blue', green='tab:green', red='tab:red') # of detectors with these names
+# %% ../../nbs/00_data.ipynb #34269be6
+_DETECTOR_COLORS = dict(blue='tab:blue', green='tab:green', red='tab:red')  # of detectors with these names
+_LIMITS = (0.5, 99.5)      # percentiles of the flux that the axis shows
+_NAMES_APART = 0.02        # of the wavelength range: closer lines of one element share a name
+
+def _shade_detectors(ax, grid: Grid) -> None:
+    "Tint the detectors of a grid that has several"
+    if len(grid.detectors) == 1:
+        return
+    for k, (name, pixels) in enumerate(grid.detectors.items()):
+        color = _DETECTOR_COLORS.get(name, f'C{k}')
+        ax.axvspan(grid.wave[pixels.start], grid.wave[pixels.stop - 1], color=color, alpha=.06, lw=0)
+
+def _flux_limits(flux: np.ndarray, names: bool) -> tuple[float, float]:
+    "Range of the flux axis, with room above for names of lines"
+    low, high = np.nanpercentile(flux, _LIMITS) if np.isfinite(flux).any() else (0, 1)
+    below, above = 0.15, 0.4 if names else 0.15  # of the range
+    return low - below * (high - low), high + above * (high - low)
+
+def _mark_lines(ax, element: str, color: str, wave: np.ndarray) -> None:
+    "Ticks at the lines of an element that lie within the wavelengths, and its name"
+    inside = [line for line in LINES[element] if wave[0] < line < wave[-1]]
+    across = ax.get_xaxis_transform()
+    ax.vlines(inside, .85, .93, color=color, lw=.8, transform=across)
+    for line, before in zip(inside, [-np.inf, *inside]):
+        if line - before > _NAMES_APART * np.ptp(wave):
+            ax.text(line, .94, element, transform=across, ha='center', fontsize=6, color=color, clip_on=True)
+
+# %% ../../nbs/00_data.ipynb #b976c494
+def _plot_one(ax, star: Spectra, bad: int, lines: list[str], **kwargs) -> None:
+    "One spectrum in one panel"
+    empty = star.ivar[0] <= 0
+    flagged = np.zeros_like(empty) if star.bitmask is None else (star.bitmask[0] & int(bad)) > 0
+    flux = np.where(empty | flagged, np.nan, star.flux[0])
+    ax.plot(star.wave, flux, **(dict(lw=.4, c='k') | kwargs))
+    _shade_detectors(ax, star.grid)
+    for pixels, color in ((empty & ~flagged, '0.6'), (flagged, 'tab:red')):
+        ax.vlines(star.wave[pixels], 0, .03, color=color, lw=.3, transform=ax.get_xaxis_transform())
+    for k, element in enumerate(lines):
+        _mark_lines(ax, element, f'C{k}', star.wave)
+    ax.set(ylim=_flux_limits(flux, bool(lines)), ylabel='flux')
+    if 'apogee_id' in star.meta:
+        ax.set_title(star.meta.apogee_id[0], fontsize=8)
 
 def plot_spectra(
-    spectra:Spectra, # What to plot, one panel per row
-    ax=None, # Axes to draw in, one per row; made when None
-    bad:int=BAD_PIXELS, # Bits of the bitmask that hide a pixel
-    lines=(), # Elements whose lines to mark: keys of `LINES`
-    **kwargs # Passed to `ax.plot`
-): # The axes
+    spectra: Spectra,        # What to plot, one panel per row
+    ax=None,                 # Axes to draw in, one per row; made when None
+    bad: int = BAD_PIXELS,   # Bits of the bitmask that hide a pixel
+    lines=(),                # Elements whose lines to mark: keys of `LINES`
+    **kwargs,                # Passed to `ax.plot`
+):                           # The axes
     "Plot flux against wavelength"
     import matplotlib.pyplot as plt
     lines = [lines] if isinstance(lines, str) else list(lines)
-    if odd := set(lines)-set(LINES): raise ValueError(f'no lines of {", ".join(sorted(odd))} are known; choose from {", ".join(LINES)}')
-    if ax is None: _,ax = plt.subplots(len(spectra), 1, figsize=(7,2*len(spectra)), sharex=True, layout='constrained', squeeze=False)
-    axs = np.ravel(ax)
-    for i,a in enumerate(axs):
-        empty = spectra.ivar[i]<=0
-        flagged = np.zeros_like(empty) if spectra.bitmask is None else (spectra.bitmask[i] & int(bad)>0)
-        y = np.where(empty | flagged, np.nan, spectra.flux[i])
-        a.plot(spectra.wave, y, **{**dict(lw=.4, c='k'), **kwargs})
-        if len(spectra.grid.detectors)>1:
-            for k,(name,c) in enumerate(spectra.grid.detectors.items()):
-                col = _DETECTOR_COLORS.get(name, f'C{k}')
-                a.axvspan(*spectra.wave[[c.start,c.stop-1]], color=col, alpha=.06, lw=0)
-        lo,hi = np.nanpercentile(y, [.5,99.5]) if np.isfinite(y).any() else (0,1)
-        for m,col in ((empty & ~flagged,'0.6'), (flagged,'tab:red')): a.vlines(spectra.wave[m], 0, .03, color=col, lw=.3, transform=a.get_xaxis_transform())
-        for k,e in enumerate(lines):
-            at = [w for w in LINES[e] if spectra.wave[0]<w<spectra.wave[-1]]
-            a.vlines(at, .85, .93, color=f'C{k}', lw=.8, transform=a.get_xaxis_transform())
-            apart = [w for w,before in zip(at, [-np.inf,*at]) if w-before>.02*np.ptp(spectra.wave)] # one name for lines close together
-            for w in apart: a.text(w, .94, e, transform=a.get_xaxis_transform(), ha='center', fontsize=6, color=f'C{k}', clip_on=True)
-        a.set(ylim=(lo-.15*(hi-lo), hi+(.4 if len(lines) else .15)*(hi-lo)), ylabel='flux')
-        if 'apogee_id' in spectra.meta: a.set_title(spectra.meta.apogee_id[i], fontsize=8)
-    axs[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
-    return axs
+    if odd := set(lines) - set(LINES):
+        raise ValueError(f'no lines of {", ".join(sorted(odd))} are known; choose from {", ".join(LINES)}')
+    if ax is None:
+        size = (7, 2 * len(spectra))
+        _, ax = plt.subplots(len(spectra), 1, figsize=size, sharex=True, layout='constrained', squeeze=False)
+    axes = np.ravel(ax)
+    for i, one in enumerate(axes):
+        _plot_one(one, spectra[i], bad, lines, **kwargs)
+    axes[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
+    return axes
 
 # %% ../../nbs/00_data.ipynb #c2e75e07
-def _thumbnail(flux, good, width=280, height=36):
-    "An SVG of one spectrum: a band from the lowest to the highest good flux in every stretch of pixels"
-    y = np.where(good, flux, np.nan)
-    if not good.any(): return '<svg width="280" height="36"></svg>'
-    lo,hi = np.nanpercentile(y, [.5,99.5])
-    y = np.clip((y-lo)/max(hi-lo, 1e-30), 0, 1)
-    bars = [(k,np.nanmin(b),np.nanmax(b)) for k,b in enumerate(np.array_split(y, width//2)) if np.isfinite(b).any()]
-    path = ''.join(f'M{2*k} {height*(1-a):.0f}V{height*(1-b)-1:.0f}' for k,a,b in bars)
-    return f'<svg width="{width}" height="{height}"><path d="{path}" stroke="currentColor" fill="none"/></svg>'
+def _thumbnail(
+    flux: np.ndarray,    # Flux (P,) of one spectrum
+    good: np.ndarray,    # Pixels (P,) to show
+    width: int = 280,    # Of the drawing, pixels of the screen
+    height: int = 36,    # The same
+) -> str:                # SVG
+    "A band from the lowest to the highest flux in every stretch of pixels"
+    path = ''
+    if good.any():
+        flux = np.where(good, flux, np.nan)
+        low, high = np.nanpercentile(flux, _LIMITS)
+        level = np.clip((flux - low) / max(high - low, 1e-30), 0, 1)
+        for k, stretch in enumerate(np.array_split(level, width // 2)):
+            if np.isfinite(stretch).any():
+                bottom, top = height * (1 - np.nanmin(stretch)), height * (1 - np.nanmax(stretch)) - 1
+                path += f'M{2 * k} {bottom:.0f}V{top:.0f}'
+    drawing = f'<path d="{path}" stroke="currentColor" fill="none"/>'
+    return f'<svg width="{width}" height="{height}">{drawing}</svg>'
 
-def _html(self, rows=4):
+def _cell(value) -> str:
+    "A value of the table as HTML: empty if unknown, a number to four digits"
+    if pd.isna(value):
+        return ''
+    return escape(f'{value:.4g}' if isinstance(value, float) else str(value))
+
+# %% ../../nbs/00_data.ipynb #bbf9362f
+_SHOWN = ('apogee_id', 'snr', 'teff', 'logg', 'fe_h', 'filetype')  # columns of the table in a notebook
+
+def _html(spectra: Spectra, rows: int = 4) -> str:
     "A table of the first spectra, each with a thumbnail"
-    cols = [c for c in ('apogee_id','snr','teff','logg','fe_h','filetype') if c in self.meta]
-    def cell(v): return '' if v!=v else escape(f'{v:.4g}' if isinstance(v, float) else str(v))
-    good = self.ivar>0 if self.bitmask is None else (self.ivar>0) & (self.bitmask & int(BAD_PIXELS)==0)
-    body = ''.join('<tr>'+''.join(f'<td>{cell(self.meta[c].iloc[i])}</td>' for c in cols)+f'<td>{_thumbnail(self.flux[i], good[i])}</td></tr>' for i in range(min(len(self), rows)))
-    more = f'<p>and {len(self)-rows:,} more</p>' if len(self)>rows else ''
-    return f'<p><b>{escape(repr(self))}</b></p><table><tr>{"".join(f"<th>{c}</th>" for c in cols)}<th>flux</th></tr>{body}</table>{more}'
+    columns = [name for name in _SHOWN if name in spectra.meta]
+    first = spectra[:rows]
+    good = first.ivar > 0
+    if first.bitmask is not None:
+        good &= (first.bitmask & int(BAD_PIXELS)) == 0
+    head = ''.join(f'<th>{name}</th>' for name in [*columns, 'flux'])
+    body = ''
+    for i in range(len(first)):
+        known = [_cell(first.meta[name][i]) for name in columns]
+        body += '<tr>' + ''.join(f'<td>{cell}</td>' for cell in [*known, _thumbnail(first.flux[i], good[i])]) + '</tr>'
+    more = f'<p>and {len(spectra) - rows:,} more</p>' if len(spectra) > rows else ''
+    return f'<p><b>{escape(repr(spectra))}</b></p><table><tr>{head}</tr>{body}</table>{more}'

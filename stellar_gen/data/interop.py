@@ -12,90 +12,146 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from .core import APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
+from .core import _same_waves, APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
 from .files import _line
 from .tables import _plain
 
 # %% ../../nbs/00e_interop.ipynb #7f4f875e
 def _flux_unit():
+    "Unit of the survey's fluxes"
     from astropy import units as u
     return u.Unit('1e-17 erg / (s cm2 Angstrom)')
 
 def to_specutils(
-    spectra:Spectra, # What to hand over
-    unit=None # Unit of the flux; default 1e-17 erg/s/cm²/Å, and `''` for normalized spectra
-): # A `specutils.Spectrum` with flux (N,P)
+    spectra: Spectra,  # What to hand over
+    unit=None,         # Unit of the flux; default 1e-17 erg/s/cm²/Å, and `''` for normalized spectra
+):                     # A `specutils.Spectrum` with flux (N,P)
     "Spectra as specutils knows them"
     from astropy import units as u
     from astropy.nddata import InverseVariance
     from specutils import Spectrum
     unit = _flux_unit() if unit is None else u.Unit(unit)
-    return Spectrum(flux=u.Quantity(spectra.flux, unit, dtype=np.float32), spectral_axis=spectra.wave*u.AA, uncertainty=InverseVariance(spectra.ivar, unit=unit**-2),
-        mask=spectra.ivar==0, meta=dict(table=spectra.meta, bitmask=spectra.bitmask))
+    return Spectrum(
+        flux=u.Quantity(spectra.flux, unit, dtype=np.float32),
+        spectral_axis=spectra.wave * u.AA,
+        spectral_axis_index=1,  # also where there are as many stars as pixels
+        uncertainty=InverseVariance(spectra.ivar, unit=unit**-2),
+        mask=spectra.ivar == 0,
+        meta=dict(table=spectra.meta, bitmask=spectra.bitmask, grid=spectra.grid),
+    )
 
-def from_specutils(
-    spectrum # A `specutils.Spectrum`, or a list of them on one grid
-) -> Spectra: # One row per spectrum
-    "Spectra out of specutils"
+# %% ../../nbs/00e_interop.ipynb #f607e188
+def _flux_and_ivar(spectrum) -> tuple[np.ndarray, np.ndarray]:
+    "Flux (N,P) and inverse variance in the survey's unit; 0 where specutils knows nothing"
     from astropy import units as u
     from astropy.nddata import InverseVariance
-    if isinstance(spectrum, (list,tuple)): return concat(map(from_specutils, spectrum))
-    if spectrum.uncertainty is None: raise ValueError('this spectrum has no uncertainty: without one nothing can be weighted; give it one')
+    uncertainty = spectrum.uncertainty
+    if not isinstance(uncertainty, InverseVariance):  # a conversion to itself would round
+        uncertainty = uncertainty.represent_as(InverseVariance)
+    flux, ivar = np.atleast_2d(spectrum.flux.value), np.atleast_2d(uncertainty.array)
+    if spectrum.flux.unit != u.dimensionless_unscaled:
+        scale = spectrum.flux.unit.to(_flux_unit())
+        flux, ivar = flux * scale, ivar / scale**2
+    known = np.isfinite(flux) & np.isfinite(ivar)
+    if spectrum.mask is not None:
+        known &= ~np.atleast_2d(spectrum.mask)
+    return flux, np.where(known, ivar, 0)
+
+def from_specutils(
+    spectrum,      # A `specutils.Spectrum`, or a list of them on one grid
+) -> Spectra:      # One row per spectrum
+    "Spectra out of specutils"
+    from astropy import units as u
+    if isinstance(spectrum, (list, tuple)):
+        return concat(map(from_specutils, spectrum))
+    if spectrum.uncertainty is None:
+        raise ValueError('this spectrum has no uncertainty: without one nothing can be weighted; give it one')
     wave = spectrum.spectral_axis.to_value(u.AA, u.spectral())
-    scale = 1. if spectrum.flux.unit==u.dimensionless_unscaled else spectrum.flux.unit.to(_flux_unit())
-    flux = np.atleast_2d(spectrum.flux.value)
-    unc = spectrum.uncertainty
-    ivar = np.atleast_2d((unc if isinstance(unc, InverseVariance) else unc.represent_as(InverseVariance)).array) # a conversion, even to itself, would round
-    if scale!=1: flux,ivar = flux*scale,ivar/scale**2
-    lost = ~np.isfinite(flux) | ~np.isfinite(ivar) | (np.zeros(flux.shape, bool) if spectrum.mask is None else np.atleast_2d(spectrum.mask))
-    o = np.argsort(wave)
-    bits,table = spectrum.meta.get('bitmask'),spectrum.meta.get('table')
-    return Spectra(wave[o], flux[:,o], np.where(lost, 0, ivar)[:,o], None if bits is None else np.atleast_2d(bits)[:,o], table if isinstance(table, pd.DataFrame) and len(table)==len(flux) else None)
+    order = np.argsort(wave)
+    grid, bits, table = (spectrum.meta.get(key) for key in ('grid', 'bitmask', 'table'))
+    same_grid = isinstance(grid, Grid) and _same_waves(grid.wave, wave[order])
+    flux, ivar = _flux_and_ivar(spectrum)
+    return Spectra(
+        grid if same_grid else wave[order],
+        flux[:, order],
+        ivar[:, order],
+        None if bits is None else np.atleast_2d(bits)[:, order],
+        table if isinstance(table, pd.DataFrame) and len(table) == len(flux) else None,
+    )
 
 # %% ../../nbs/00e_interop.ipynb #a8528c32
 def to_table(
-    spectra:Spectra # What to hand over
-) -> Table: # Columns of `meta`, and `flux`, `ivar`, `bitmask` (P per row); wavelengths in `meta['wave']`
+    spectra: Spectra,  # What to hand over
+) -> Table:            # Columns of `meta`, and `flux`, `ivar`, `bitmask` (P per row); `meta` has `wave` and `grid`
     "Spectra as an astropy table"
-    t = Table.from_pandas(spectra.meta)
-    t['flux'],t['ivar'] = spectra.flux,spectra.ivar
-    t['flux'].unit,t['ivar'].unit = _flux_unit(),_flux_unit()**-2
-    if spectra.bitmask is not None: t['bitmask'] = spectra.bitmask
-    t.meta['wave'] = spectra.wave
-    return t
+    table = Table.from_pandas(spectra.meta)
+    table['flux'] = spectra.flux
+    table['flux'].unit = _flux_unit()
+    table['ivar'] = spectra.ivar
+    table['ivar'].unit = _flux_unit()**-2
+    if spectra.bitmask is not None:
+        table['bitmask'] = spectra.bitmask
+    table.meta['wave'] = spectra.wave
+    table.meta['grid'] = spectra.grid.to_dict(wave=False)
+    return table
 
 def from_table(
-    table:Table # As from `to_table`
-) -> Spectra: # The same spectra
+    table: Table,  # As from `to_table`
+) -> Spectra:      # The same spectra
     "Spectra out of an astropy table"
-    missing = [c for c in ('flux','ivar') if c not in table.colnames] + (['wave in its meta'] if 'wave' not in table.meta else [])
-    if missing: raise ValueError(f'the table has no {", ".join(missing)}: to_table says what it must hold')
-    arrays = {n:np.asarray(table[n]) for n in ('flux','ivar','bitmask') if n in table.colnames}
-    rest = table[[c for c in table.colnames if c not in arrays]]
-    return Spectra(table.meta['wave'], arrays['flux'], arrays['ivar'], arrays.get('bitmask'), rest.to_pandas() if rest.colnames else None)
+    missing = [name for name in ('flux', 'ivar') if name not in table.colnames]
+    missing += ['wave in its meta'] if 'wave' not in table.meta else []
+    if missing:
+        raise ValueError(f'the table has no {", ".join(missing)}: to_table says what it must hold')
+    arrays = {name: np.asarray(table[name]) for name in ('flux', 'ivar', 'bitmask') if name in table.colnames}
+    rest = [name for name in table.colnames if name not in arrays]
+    wave = np.asarray(table.meta['wave'], float)
+    grid = Grid.from_dict(table.meta['grid'], wave) if 'grid' in table.meta else wave
+    return Spectra(grid, **arrays, meta=table[rest].to_pandas() if rest else None)
 
 # %% ../../nbs/00e_interop.ipynb #36b9cc7b
+_MMU_NAMES = dict(object_id='apogee_id', radial_velocity='vhelio')  # of the catalog, in this library's words
+_MMU_TOLERANCE = 0.1  # Å: their wavelengths are 32-bit numbers
+
+def _mmu_arrays(h, which: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Flux, inverse variance and mask on the detectors' pixels, out of an open HDF5 file"
+    need = ['object_id', 'spectrum_lambda', f'{which}flux', f'{which}ivar']
+    if missing := [name for name in need if name not in h]:
+        raise ValueError(f'it has no {", ".join(missing)}')
+    wave, flux, ivar = (h[name][:] for name in need[1:])
+    lit = APOGEE.wave[APOGEE.lit]
+    if wave.shape[-1] != len(lit) or np.abs(wave - lit).max() > _MMU_TOLERANCE:
+        raise ValueError('its wavelengths are not those of the APOGEE chips')
+    masks = [name for name in ('spectrum_bitmask', 'spectrum_mask') if name in h]
+    mask = h[masks[0]][:] if masks else np.zeros(flux.shape)
+    return flux, ivar, mask
+
+def _on_grid(values: np.ndarray, beside: float) -> np.ndarray:
+    "Values (N,7514) on the detectors' pixels as values (N,8575) on all, with another value beside the detectors"
+    out = np.full((len(values), len(APOGEE)), float(beside))
+    out[:, APOGEE.lit] = values
+    return out
+
 def read_mmu(
-    path, # An HDF5 file of the APOGEE part of the Multimodal Universe
-    normalized:bool=False # Flux over ASPCAP's pseudo-continuum in place of the observed one
-) -> Spectra: # On the APOGEE grid
-    "Read spectra out of the Multimodal Universe"
+    path,                      # An HDF5 file of the APOGEE part of the Multimodal Universe
+    normalized: bool = False,  # Flux over ASPCAP's pseudo-continuum in place of the observed one
+) -> Spectra:                  # On the APOGEE grid
+    "Spectra out of the Multimodal Universe"
     import h5py
     path = Path(path)
-    if not path.is_file(): raise ValueError(f'{path}: no such file')
-    on_chips = np.concatenate([np.arange(8575)[c] for c in CHIPS.values()])
-    which = 'spectrum_pseudo_continuum_' if normalized else 'spectrum_'
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
     try:
         with h5py.File(path) as h:
-            need = ['object_id','spectrum_lambda',which+'flux',which+'ivar']
-            if missing := [n for n in need if n not in h]: raise ValueError(f'it has no {", ".join(missing)}')
-            lam,f,v = (h[n][:] for n in need[1:])
-            if lam.shape[-1]!=len(on_chips) or np.abs(lam-APOGEE_WAVE[on_chips]).max()>.1: raise ValueError('its wavelengths are not those of the APOGEE chips')
-            mask = next((h[n][:] for n in ('spectrum_bitmask','spectrum_mask') if n in h), np.zeros(f.shape))
-            meta = {k:_plain(h[k][:]) for k in h if h[k].ndim==1 and len(h[k])==len(f)}
-    except (OSError, ValueError, TypeError) as e: raise ValueError(f'{path}: not an APOGEE file of the Multimodal Universe ({_line(e)})') from e
-    flux,ivar,bits = np.full((len(f),8575), np.nan, np.float32),np.zeros((len(f),8575), np.float32),np.full((len(f),8575), int(APOGEE_PIXMASK.BADPIX))
-    ok = np.isfinite(f) & np.isfinite(v) & (v>0)
-    flux[:,on_chips],ivar[:,on_chips],bits[:,on_chips] = f,np.where(ok, v, 0),np.nan_to_num(mask).astype(np.int64)
-    names = dict(object_id='apogee_id', radial_velocity='vhelio')
-    return Spectra(APOGEE_WAVE, flux, ivar, bits, pd.DataFrame({names.get(k, k):v for k,v in meta.items()}))
+            flux, ivar, mask = _mmu_arrays(h, 'spectrum_pseudo_continuum_' if normalized else 'spectrum_')
+            columns = {name: _plain(h[name][:]) for name in h if h[name].ndim == 1 and len(h[name]) == len(flux)}
+    except (OSError, ValueError, TypeError) as e:
+        raise ValueError(f'{path}: not an APOGEE file of the Multimodal Universe ({_line(e)})') from e
+    known = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+    return Spectra(
+        APOGEE,
+        _on_grid(flux, beside=np.nan),
+        _on_grid(np.where(known, ivar, 0), beside=0),
+        _on_grid(np.nan_to_num(mask), beside=APOGEE_PIXMASK.BADPIX),
+        pd.DataFrame(columns).rename(columns=_MMU_NAMES),
+    )

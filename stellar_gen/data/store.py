@@ -10,9 +10,12 @@ import hashlib
 import queue
 import shutil
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,117 +24,209 @@ from .core import APOGEE, concat, Grid, Spectra
 from .files import _line, _read_all, fits_files, progress, whole
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
-_ARRAYS = ('wave','flux','ivar','bitmask')
+_CHUNK = 128  # rows
+_FAILURE = ['path', 'error', 'size', 'mtime']  # columns of a table of failures; size and time are those of the file
+_ATTRIBUTES: dict[str, Any] = dict(
+    format='stellar_gen spectra',
+    version=1,
+    wave_unit='Angstrom (vacuum)',
+    flux_unit='1e-17 erg / (s cm2 Angstrom)',
+)
 
-def is_store(path) -> bool: # True for a folder that `SpectraStore` wrote
-    "Is there a store of spectra at `path`?"
+def is_store(
+    path,         # Any path
+) -> bool:        # True for a folder that `SpectraStore` wrote
+    "Whether there is a store of spectra at `path`"
     return (Path(path)/'spectra.zarr').is_dir() and (Path(path)/'meta.parquet').is_dir()
 
-def _write_part(table, path):
-    with whole(path) as made: table.to_parquet(made, index=False)
+def _make_empty(path: Path, grid: Grid, with_bitmask: bool) -> None:
+    "Make the files of a store without rows"
+    import zarr
+    from zarr.codecs import BloscCodec
+    attributes = _ATTRIBUTES | dict(grid=grid.to_dict(wave=False))
+    group = zarr.open_group(path/'spectra.zarr', mode='w', zarr_format=3, attributes=attributes)
+    group.create_array('wave', data=grid.wave, dimension_names=['wave'])
+    types = dict(flux='float32', ivar='float32') | (dict(bitmask='int32') if with_bitmask else {})
+    for name, dtype in types.items():
+        group.create_array(
+            name,
+            shape=(0, len(grid)),
+            chunks=(_CHUNK, len(grid)),
+            dtype=dtype,
+            compressors=BloscCodec(cname='lz4', clevel=1, shuffle='bitshuffle'),
+            dimension_names=['star', 'wave'],
+        )
+    (path/'meta.parquet').mkdir()
 
-def _described(grid: Grid) -> dict:
-    "What a store's attributes say of a grid; its wavelengths are an array of the store"
-    return {key: value for key, value in grid.to_dict().items() if key != 'wave'}
+def _open_arrays(path: Path) -> Any:
+    "The Zarr group of a store, to read from"
+    import zarr
+    return zarr.open_group(path/'spectra.zarr', mode='r')
 
-def _saved_grid(group) -> Grid:
+def _saved_grid(group: Any) -> Grid:
     "The grid of an open store; of one that does not say, the grid of its wavelengths"
     wave = group['wave'][:]
-    if 'grid' not in group.attrs: return Grid.of(wave)
-    return Grid.from_dict(group.attrs['grid'] | dict(wave=wave.tolist()))
+    return Grid.from_dict(group.attrs['grid'], wave) if 'grid' in group.attrs else Grid.of(wave)
 
+# %% ../../nbs/00c_store.ipynb #944bab36
+def _write_part(table: pd.DataFrame, path: Path) -> None:
+    "Write a part of a table, whole"
+    with whole(path) as made:
+        table.to_parquet(made, index=False)
+
+def _check_alike(store: 'SpectraStore', spectra: Spectra) -> None:
+    "Raise where spectra are not of the kind that a store holds"
+    if spectra.grid != store.grid:
+        raise ValueError(f'{store.path}: the spectra are on another grid than the store '
+                         '(other wavelengths or detectors): resample them')
+    needed, given = 'bitmask' in store._group, spectra.bitmask is not None
+    if needed != given:
+        raise ValueError(f'{store.path}: the store has {"a" if needed else "no"} bitmask, '
+                         f'the spectra have {"one" if given else "none"}')
+
+def _remove_leftovers(path: Path) -> None:
+    "Delete what a process that was killed had not finished"
+    for left in list(path.rglob('*.partial')):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+
+def _append(store: 'SpectraStore', spectra: Spectra | None, failed: pd.DataFrame | None) -> None:
+    "Write a batch behind the rows that exist"
+    import zarr
+    _remove_leftovers(store.path)
+    part = f'part-{len(store._parts):06d}.parquet'
+    (store.path/'failed.parquet'/part).unlink(missing_ok=True)
+    if spectra is not None:
+        first = store._count_rows()
+        for name in ('flux', 'ivar', 'bitmask'):
+            if name in store._group:
+                array = zarr.open_array(store.path/'spectra.zarr'/name, mode='r+')
+                array.resize((first + len(spectra), len(store.grid)))
+                array[first:] = getattr(spectra, name)
+    if failed is not None and len(failed):
+        _write_part(failed, store.path/'failed.parquet'/part)
+    meta = pd.DataFrame() if spectra is None else spectra.meta.reset_index(drop=True)
+    _write_part(meta, store.path/'meta.parquet'/part)  # from now on the rows exist
+
+# %% ../../nbs/00c_store.ipynb #2b8d93fa
 class SpectraStore:
     "Spectra on disk, opened lazily"
-    def __init__(self,
-        path # Folder of the store
+
+    def __init__(
+        self,
+        path,  # Folder of the store
     ):
-        import zarr
         self.path = Path(path)
-        if not is_store(self.path): raise ValueError(f'{path}: not a store of spectra (no spectra.zarr and meta.parquet in it)')
+        if not is_store(self.path):
+            raise ValueError(f'{path}: not a store of spectra (no spectra.zarr and meta.parquet in it)')
+        self._load()
+
+    def _load(self) -> None:
+        "Look at what is there now"
+        self.__dict__.pop('meta', None)
         try:
-            self._group = zarr.open_group(self.path/'spectra.zarr', mode='r')
+            self._group = _open_arrays(self.path)
             self.grid = _saved_grid(self._group)
-            held = min(self._group[n].shape[0] for n in ('flux','ivar'))
-            self._len = sum(self._rows)
-        except Exception as e: raise ValueError(f'{path}: damaged store: {_line(e)}') from e # whatever Zarr or Arrow say of bytes that are not theirs
-        if held<self._len: raise ValueError(f'{path}: damaged store: {self._len} rows in the table, {held} in the arrays')
+            held = min(self._group[name].shape[0] for name in ('flux', 'ivar'))
+            self._rows = self._count_rows()
+        except Exception as e:  # whatever Zarr or Arrow say of bytes that are not theirs
+            raise ValueError(f'{self.path}: damaged store: {_line(e)}') from e
+        if held < self._rows:
+            raise ValueError(f'{self.path}: damaged store: {self._rows} rows in the table, {held} in the arrays')
 
     @property
-    def wave(self) -> np.ndarray: # Wavelengths (P,), vacuum Å
+    def wave(self) -> np.ndarray:  # Wavelengths (P,), vacuum Å
         "Wavelengths of the grid"
         return self.grid.wave
 
     @property
-    def _parts(self): return sorted((self.path/'meta.parquet').glob('part-*.parquet'))
-    @property
-    def _rows(self):
-        from pyarrow.parquet import read_metadata
-        return [read_metadata(p).num_rows for p in self._parts]
+    def _parts(self) -> list[Path]:
+        "Files of the table, in order"
+        return sorted((self.path/'meta.parquet').glob('part-*.parquet'))
 
-    def __len__(self): return self._len
-    def __repr__(self): return f'SpectraStore({self.path.name}: {len(self):,} x {len(self.wave)}, {len(self._parts)} batches)'
+    def _count_rows(self) -> int:
+        "Number of rows that exist on disk"
+        from pyarrow.parquet import read_metadata
+        return sum(read_metadata(part).num_rows for part in self._parts)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __repr__(self) -> str:
+        return f'SpectraStore({self.path.name}: {len(self):,} x {len(self.grid)}, {len(self._parts)} batches)'
 
     @cached_property
-    def meta(self) -> pd.DataFrame: # One row per spectrum
+    def meta(self) -> pd.DataFrame:  # One row per spectrum
         "The table of what is known about each spectrum"
-        parts = [t for p in self._parts if len(t := pd.read_parquet(p))]
+        parts = [table for part in self._parts if len(table := pd.read_parquet(part))]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(index=range(len(self)))
 
+    def _failures(self) -> pd.DataFrame:
+        "All failures of all batches, also of files that were mended since"
+        paths = [self.path/'failed.parquet'/part.name for part in self._parts]
+        parts = [pd.read_parquet(path) for path in paths if path.is_file()]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_FAILURE)
+
     @property
-    def failed(self) -> pd.DataFrame: # `path`, `error` of files that an ingest could not read
+    def failed(self) -> pd.DataFrame:  # `path`, `error` of files that an ingest could not read
         "What is missing, and why"
-        t = self._failed_parts()
-        ok = set(self.meta['path']) if 'path' in self.meta else set()
-        return t[~t.path.isin(ok)].drop_duplicates(['path','error'], keep='last')[['path','error']].reset_index(drop=True)
+        failures = self._failures()
+        mended = failures.path.isin(self.meta['path']) if 'path' in self.meta else failures.path.isna()
+        last = failures[~mended].drop_duplicates(['path', 'error'], keep='last')
+        return last[['path', 'error']].reset_index(drop=True)
 
-    def _failed_parts(self):
-        parts = [pd.read_parquet(q) for p in self._parts if (q := self.path/'failed.parquet'/p.name).is_file()]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=['path','error','size','mtime'])
-
-    def array(self,
-        name:str # `flux`, `ivar` or `bitmask`
-    ): # A Dask array (N,P), which reads nothing until it is asked
+    def array(
+        self,
+        name: str,  # `flux`, `ivar` or `bitmask`
+    ):              # A Dask array (N,P), which reads nothing until it is asked
         "One of the arrays, for computations larger than memory"
         import dask.array as da
         return da.from_zarr(self._group[name])[:len(self)]
 
-    def __getitem__(self, i) -> Spectra: # Those rows, in memory
+    def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
+        "Rows of an array, in any order and with repeats; a stretch is read as one"
+        array = self._group[name]
+        if (np.diff(rows) == 1).all():
+            first = rows[0] if len(rows) else 0
+            return array[first:first + len(rows)]
+        unique, back = np.unique(rows, return_inverse=True)
+        return array.oindex[unique][back]
+
+    def __getitem__(self, i) -> Spectra:  # Those rows, in memory
         rows = np.atleast_1d(np.arange(len(self))[i])
-        first,last = (rows[0],rows[-1]+1) if len(rows) else (0,0)
-        straight = len(rows)==last-first and (np.diff(rows)==1).all()
-        def get(n): return self._group[n][first:last] if straight else self._group[n].oindex[np.unique(rows)][np.unique(rows, return_inverse=True)[1]]
-        return Spectra(self.grid, *(get(n) for n in ('flux','ivar')), get('bitmask') if 'bitmask' in self._group else None, self.meta.iloc[rows])
+        bitmask = self._read('bitmask', rows) if 'bitmask' in self._group else None
+        return Spectra(self.grid, self._read('flux', rows), self._read('ivar', rows), bitmask, self.meta.iloc[rows])
 
     @classmethod
-    def open(cls,
-        path # Folder of the store
-    ) -> 'SpectraStore': # The same as `SpectraStore(path)`
+    def open(
+        cls,
+        path,             # Folder of the store
+    ) -> 'SpectraStore':  # The same as `SpectraStore(path)`
         "Open a store"
         return cls(path)
 
     @classmethod
-    def create(cls,
-        path, # Folder to make
-        spectra:Spectra|None=None, # What to put into it at once
-        wave:Grid|np.ndarray=APOGEE, # Grid, or wavelengths (P,), of a store that begins empty
-        overwrite:bool=False, # Replace a store that is already there
-        chunk:int=128 # Rows to a chunk
-    ) -> 'SpectraStore': # The new store
+    def create(
+        cls,
+        path,                             # Folder to make
+        spectra: Spectra | None = None,   # What to put into it at once
+        wave: Grid | np.ndarray = APOGEE,  # Grid, or wavelengths (P,), of a store that begins empty
+        overwrite: bool = False,          # Replace a store that is already there
+    ) -> 'SpectraStore':                  # The new store
         "Make a store: all of it, or nothing"
-        import zarr
-        from zarr.codecs import BloscCodec
         path = Path(path)
-        if path.exists() and not (overwrite and is_store(path)):
-            raise FileExistsError(f'{path}: exists already' + ('; choose another name or ask to overwrite it' if is_store(path) else ' and is no store'))
-        grid,bits = (Grid.of(wave),True) if spectra is None else (spectra.grid,spectra.bitmask is not None)
-        with whole(path) as tmp:
-            g = zarr.open_group(tmp/'spectra.zarr', mode='w', zarr_format=3, attributes=dict(format='stellar_gen spectra', version=1, wave_unit='Angstrom (vacuum)', flux_unit='1e-17 erg / (s cm2 Angstrom)', grid=_described(grid)))
-            g.create_array('wave', data=grid.wave, dimension_names=['wave'])
-            pack = BloscCodec(cname='lz4', clevel=1, shuffle='bitshuffle')
-            for n in ('flux','ivar','bitmask')[:2+bits]:
-                g.create_array(n, shape=(0,len(grid)), chunks=(chunk,len(grid)), dtype='int32' if n=='bitmask' else 'float32', compressors=pack, dimension_names=['star','wave'])
-            (tmp/'meta.parquet').mkdir()
-            if spectra is not None: cls(tmp).append(spectra)
+        if path.exists() and not is_store(path):
+            raise FileExistsError(f'{path}: exists already and is no store')
+        if path.exists() and not overwrite:
+            raise FileExistsError(f'{path}: exists already; choose another name or ask to overwrite it')
+        with whole(path) as made:
+            if spectra is None:
+                _make_empty(made, Grid.of(wave), with_bitmask=True)
+            else:
+                _make_empty(made, spectra.grid, with_bitmask=spectra.bitmask is not None)
+                cls(made).append(spectra)
         return cls(path)
 
     def _writing(self):
@@ -139,153 +234,224 @@ class SpectraStore:
         from filelock import FileLock
         return FileLock(self.path/'.lock', timeout=0)
 
-    def append(self,
-        spectra:Spectra, # On the same grid; with a bitmask if the store has one
-        failed:pd.DataFrame|None=None # Files of this batch that could not be read
-    ) -> 'SpectraStore': # The store, longer
+    def append(
+        self,
+        spectra: Spectra | None,             # On the same grid; with a bitmask if the store has one
+        failed: pd.DataFrame | None = None,  # Files of this batch that could not be read
+    ) -> 'SpectraStore':                     # The store, longer
         "Add a batch: all of it, or nothing"
-        import zarr
         from filelock import Timeout
+        if spectra is not None:
+            _check_alike(self, spectra)
         try:
             with self._writing():
-                g = zarr.open_group(self.path/'spectra.zarr', mode='r+')
-                names = [n for n in _ARRAYS[1:] if n in g]
-                if spectra is not None:
-                    if spectra.grid!=self.grid: raise ValueError(f'{self.path}: the spectra are on another grid than the store: resample them')
-                    if ('bitmask' in names)!=(spectra.bitmask is not None): raise ValueError(f'{self.path}: the store has {"a" if "bitmask" in names else "no"} bitmask, the spectra have {"none" if "bitmask" in names else "one"}')
-                for p in self.path.rglob('*.partial'): shutil.rmtree(p) if p.is_dir() else p.unlink()
-                k,n = len(self._parts),sum(self._rows)
-                part = f'part-{k:06d}.parquet'
-                (self.path/'failed.parquet'/part).unlink(missing_ok=True)
-                if spectra is not None:
-                    for o in names:
-                        a = zarr.open_array(self.path/'spectra.zarr'/o, mode='r+')
-                        a.resize((n+len(spectra), len(self.wave)))
-                        a[n:] = getattr(spectra, o)
-                if failed is not None and len(failed): _write_part(failed, self.path/'failed.parquet'/part)
-                _write_part(pd.DataFrame() if spectra is None else spectra.meta.reset_index(drop=True), self.path/'meta.parquet'/part)
-        except Timeout: raise ValueError(f'{self.path}: another process is writing to this store: wait until it is done') from None
-        self.__init__(self.path)
-        self.__dict__.pop('meta', None)
+                _append(self, spectra, failed)
+        except Timeout:
+            raise ValueError(f'{self.path}: another process is writing to this store: wait until it is done') from None
+        self._load()
         return self
 
-    def batches(self, *args, **kwargs): # `(rows, flux, ivar)` of each batch
+    def batches(self, *args, **kwargs):  # `(rows, flux, ivar)` of each batch
         "As `store_batches`"
         return store_batches(self, *args, **kwargs)
 
     @staticmethod
-    def ingest(*args, **kwargs) -> 'SpectraStore': # The store; `failed` says what is not in it
+    def ingest(*args, **kwargs) -> 'SpectraStore':  # The store; `failed` says what is not in it
         "As `ingest`"
         return ingest(*args, **kwargs)
 
+# %% ../../nbs/00c_store.ipynb #a14efb63
 def save_spectra(
-    spectra:Spectra, # What to save
-    path, # Folder to make
-    overwrite:bool=False # Replace a store that is already there
-) -> Path: # `path`
+    spectra: Spectra,         # What to save
+    path,                     # Folder to make
+    overwrite: bool = False,  # Replace a store that is already there
+) -> Path:                    # `path`
     "Write a store: all of it, or nothing"
     return SpectraStore.create(path, spectra, overwrite=overwrite).path
 
 def open_spectra(
-    path # A store
-) -> Spectra: # What was saved
-    "Read a whole store into memory"
-    try: return SpectraStore(path)[:]
-    except ValueError as e: raise e if str(e).startswith(f'{path}:') else ValueError(f'{path}: damaged store: {_line(e)}') from e
+    path,         # A store
+) -> Spectra:     # What was saved
+    "A whole store, in memory"
+    store = SpectraStore(path)
+    try:
+        return store[:]
+    except ValueError as e:
+        raise ValueError(f'{path}: damaged store: {_line(e)}') from e
 
 # %% ../../nbs/00c_store.ipynb #686ac782
-def _ahead(make):
+_Arrays = tuple[np.ndarray, ...]  # row numbers (B,), flux (B,P) and ivar (B,P)
+
+def _ahead(make: Callable[[], Iterator]) -> Iterator:
     "The items of a generator, made one step ahead by a thread"
-    q,stop = queue.Queue(1),threading.Event()
-    def put(o):
-        while not stop.is_set():
-            try: return q.put(o, timeout=.1)
-            except queue.Full: pass
-    def run():
+    waiting: queue.Queue = queue.Queue(1)
+    stopped = threading.Event()
+
+    def put(item) -> None:
+        while not stopped.is_set():
+            try:
+                return waiting.put(item, timeout=.1)
+            except queue.Full:
+                pass
+
+    def run() -> None:
         try:
-            for o in make():
-                if stop.is_set(): return
-                put((o,None))
-            put((None,StopIteration))
-        except BaseException as e: put((None,e))
+            for item in make():
+                put((item, None))
+                if stopped.is_set():
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:  # of any kind: the one who waits gets it
+            put((None, error))
+
     threading.Thread(target=run, daemon=True).start()
     try:
         while True:
-            o,e = q.get()
-            if e is StopIteration: return
-            if e is not None: raise e
-            yield o
-    finally: stop.set()
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
+
+# %% ../../nbs/00c_store.ipynb #91e44bff
+def _chunks(store: SpectraStore, rows) -> list[np.ndarray]:
+    "Wanted row numbers, chunk by chunk; all of them if `rows` is None"
+    rows = np.arange(len(store)) if rows is None else np.unique(np.asarray(rows, int))
+    if not len(rows):
+        return []
+    if rows[0] < 0 or rows[-1] >= len(store):
+        raise ValueError(f'{store.path}: row numbers must lie between 0 and {len(store) - 1}')
+    size = store._group['flux'].chunks[0]
+    return np.split(rows, np.flatnonzero(np.diff(rows // size)) + 1)
+
+def _pool(store: SpectraStore, chunks: list[np.ndarray], threads: ThreadPoolExecutor) -> _Arrays:
+    "Row numbers, flux and ivar of some chunks"
+    rows = np.concatenate(chunks)
+    starts = np.cumsum([0] + [len(chunk) for chunk in chunks])
+    flux = np.empty((len(rows), len(store.grid)), np.float32)
+    ivar = np.empty_like(flux)
+
+    def load(chunk: np.ndarray, start: int) -> None:
+        first, last = chunk[0], chunk[-1]
+        for name, array in (('flux', flux), ('ivar', ivar)):
+            array[start:start + len(chunk)] = store._group[name][first:last + 1][chunk - first]
+
+    list(threads.map(load, chunks, starts))
+    return rows, flux, ivar
+
+# %% ../../nbs/00c_store.ipynb #45a34358
+def _cut(pools: Iterable[tuple[_Arrays, np.ndarray]], bs: int) -> Iterator[_Arrays]:
+    "Batches of `bs` rows out of pools and the order to take their rows in"
+    rest: _Arrays | None = None
+    for arrays, order in pools:
+        if rest is not None:
+            lacking = order[:bs - len(rest[0])]
+            order = order[len(lacking):]
+            rest = tuple(np.concatenate([old, array[lacking]]) for old, array in zip(rest, arrays))
+            if len(rest[0]) < bs:
+                continue
+            yield rest
+        full = len(order) // bs * bs
+        for start in range(0, full, bs):
+            yield tuple(array[order[start:start + bs]] for array in arrays)
+        rest = tuple(array[order[full:]] for array in arrays) if full < len(order) else None
+    if rest is not None:
+        yield rest
+
+# %% ../../nbs/00c_store.ipynb #93d81b53
+_READERS = 4  # threads that unpack chunks
 
 def store_batches(
-    store:SpectraStore, # What to read
-    bs:int=64, # Rows per batch
-    shuffle:bool=False, # In random order
-    seed:int=0, # Seed of the order
-    rows=None, # Row numbers to serve; default all
-    pool:int=2048 # Rows to mix at a time; three times as many are in memory
-): # `(rows, flux, ivar)` of each batch: row numbers (B,), and arrays (B,P)
+    store: SpectraStore,    # What to read
+    bs: int = 64,           # Rows per batch
+    shuffle: bool = False,  # In random order
+    seed: int = 0,          # Seed of the order
+    rows=None,              # Row numbers to serve; default all
+    pool: int = 2048,       # Rows to mix at a time; three times as many are in memory
+):                          # `(rows, flux, ivar)` of each batch: row numbers (B,), and arrays (B,P)
     "Go through a store in batches, reading ahead"
-    step,rng = store._group['flux'].chunks[0],np.random.default_rng(seed)
-    rows = np.arange(len(store)) if rows is None else np.unique(np.asarray(rows, int))
-    if len(rows) and not (0<=rows[0] and rows[-1]<len(store)): raise ValueError(f'{store.path}: row numbers must lie between 0 and {len(store)-1}')
-    chunks = np.split(rows, np.flatnonzero(np.diff(rows//step))+1) if len(rows) else []
-    if shuffle: chunks = [chunks[i] for i in rng.permutation(len(chunks))]
-    many = max(pool//step, 1)
-    def pools():
-        with ThreadPoolExecutor(4) as threads:
+    rng = np.random.default_rng(seed)
+    chunks = _chunks(store, rows)
+    if shuffle:
+        chunks = [chunks[i] for i in rng.permutation(len(chunks))]
+    many = max(pool // store._group['flux'].chunks[0], 1)
+
+    def pools() -> Iterator[tuple[_Arrays, np.ndarray]]:
+        with ThreadPoolExecutor(_READERS) as threads:
             for i in range(0, len(chunks), many):
-                r = np.concatenate(chunks[i:i+many])
-                out = r,np.empty((len(r),len(store.wave)), np.float32),np.empty((len(r),len(store.wave)), np.float32)
-                def load(c, at):
-                    for o,n in zip(out[1:], ('flux','ivar')): o[at:at+len(c)] = store._group[n][c[0]:c[-1]+1][c-c[0]]
-                list(threads.map(load, chunks[i:i+many], np.cumsum([0]+[len(c) for c in chunks[i:i+many]])))
-                yield out, rng.permutation(len(r)) if shuffle else np.arange(len(r))
-    rest = None
-    for out,order in _ahead(pools):
-        if rest is not None:
-            o,order = order[:bs-len(rest[0])],order[bs-len(rest[0]):]
-            rest = tuple(np.concatenate([a,b[o]]) for a,b in zip(rest, out))
-            if len(rest[0])<bs: continue
-            yield rest
-        full = len(order)//bs*bs
-        for i in range(0, full, bs): yield tuple(a[order[i:i+bs]] for a in out)
-        rest = tuple(a[order[full:]] for a in out) if full<len(order) else None
-    if rest is not None: yield rest
+                arrays = _pool(store, chunks[i:i + many], threads)
+                n = len(arrays[0])
+                yield arrays, rng.permutation(n) if shuffle else np.arange(n)
+
+    yield from _cut(_ahead(pools), bs)
 
 # %% ../../nbs/00c_store.ipynb #86b02482
-def _digest(s): return [hashlib.blake2b(f.tobytes()+v.tobytes(), digest_size=12).hexdigest() for f,v in zip(s.flux, s.ivar)]
+def _state(path: Path) -> tuple[int, int]:
+    "Size and time of change of a file, by which a later run sees that it is another; -1 for a missing one"
+    if not path.exists():
+        return -1, -1
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
+def _digests(spectra: Spectra) -> list[str]:
+    "A fingerprint of flux and ivar of every spectrum"
+    arrays = zip(spectra.flux, spectra.ivar)
+    return [hashlib.blake2b(flux.tobytes() + ivar.tobytes(), digest_size=12).hexdigest() for flux, ivar in arrays]
+
+def _known_spectra(store: SpectraStore) -> dict[tuple[str, str], str]:
+    "The file of every star and fingerprint in a store"
+    if 'digest' not in store.meta:
+        return {}
+    rows = store.meta[['apogee_id', 'digest', 'path']].itertuples(index=False)
+    return {(star, digest): path for star, digest, path in rows}
+
+def _unread(store: SpectraStore, paths: list[Path], done: set[str]) -> list[Path]:
+    "Files that are not done, nor failed before in the state they are in"
+    failures = store._failures()
+    states = dict(zip(failures['path'], zip(failures['size'], failures['mtime'])))
+    return [path for path in dict.fromkeys(paths) if str(path) not in done and states.get(str(path)) != _state(path)]
+
+def _without_repeats(
+    spectra: Spectra,                     # Of one file
+    path: Path,                           # The file
+    known: dict[tuple[str, str], str],    # Files by star and fingerprint; the new ones are added
+) -> tuple[Spectra | None, list[str]]:    # What is new, and a line for each that is not
+    "The spectra of a file that are not in the store under another name"
+    digests, keep, repeats = _digests(spectra), [], []
+    for i, key in enumerate(zip(spectra.meta.apogee_id, digests)):
+        if key in known:
+            repeats.append(f'{path}: the same spectrum of {key[0]} as in {known[key]}')
+        else:
+            known[key] = str(path)
+            keep.append(i)
+    new = spectra.replace(meta=spectra.meta.assign(path=str(path), digest=digests))[keep] if keep else None
+    return new, repeats
+
+# %% ../../nbs/00c_store.ipynb #1a36246a
 def ingest(
-    paths, # Files or folders, or one of them
-    out, # Store to make, or to complete
-    visits:bool=False, # As in `read_spectrum`
-    batch:int=256, # Files to a batch
-    workers:int|None=None, # Processes; default all cores
-    quiet:bool=False # No progress bar
-) -> SpectraStore: # The store; `failed` says what is not in it
+    paths,                      # Files or folders, or one of them
+    out,                        # Store to make, or to complete
+    visits: bool = False,       # As in `read_spectrum`
+    batch: int = 256,           # Files to a batch
+    workers: int | None = None,  # Processes; default all cores
+    quiet: bool = False,        # No progress bar
+) -> SpectraStore:              # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
     store = SpectraStore(out) if is_store(out) else SpectraStore.create(out)
-    if store.grid!=APOGEE: raise ValueError(f'{out}: this store is not on the APOGEE grid')
-    def state(p): s = p.stat() if p.exists() else None; return (s.st_size,s.st_mtime_ns) if s else (-1,-1)
-    known = {(a,h):f for a,h,f in store.meta[['apogee_id','digest','path']].itertuples(index=False)} if 'digest' in store.meta else {}
-    done,past = set(known.values()),store._failed_parts()
-    failed_as = dict(zip(past['path'], zip(past['size'], past['mtime'])))
-    todo = [p for p in dict.fromkeys(fits_files(paths)) if str(p) not in done and failed_as.get(str(p))!=state(p)]
-    good,bad,n = [],[],0
-    def commit():
-        nonlocal good,bad,n
-        if n: store.append(concat(good) if good else None, pd.DataFrame(bad))
-        good,bad,n = [],[],0
-    for (s,lines),p in zip(progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet), todo):
-        if s is not None:
-            digest,keep = _digest(s),[]
-            for i,k in enumerate(zip(s.meta.apogee_id, digest)):
-                if k in known: lines = [*lines, f'{p}: the same spectrum of {k[0]} as in {known[k]}']
-                else: known[k] = str(p); keep.append(i)
-            if keep: good.append(s.replace(meta=s.meta.assign(path=str(p), digest=digest))[keep])
-        bad += [dict(path=str(p), error=o, size=state(p)[0], mtime=state(p)[1]) for o in lines]
-        n += 1
-        if n==batch: commit()
-    commit()
+    if store.grid != APOGEE:
+        raise ValueError(f'{out}: this store is not on the APOGEE grid')
+    known = _known_spectra(store)
+    todo = _unread(store, fits_files(paths), set(known.values()))
+    results = zip(progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet), todo)
+    while some := list(islice(results, batch)):
+        good, failed = [], []
+        for (spectra, problems), path in some:
+            new, repeats = (None, []) if spectra is None else _without_repeats(spectra, path, known)
+            good += [] if new is None else [new]
+            size, mtime = _state(path)
+            failed += [dict(path=str(path), error=line, size=size, mtime=mtime) for line in [*problems, *repeats]]
+        store.append(concat(good) if good else None, pd.DataFrame(failed))
     return store
