@@ -107,136 +107,203 @@ def shift_and_blur(
 
 # %% ../nbs/00a_instrument.ipynb #93d326af
 def fill_bad(
-    flux:np.ndarray, # Flux (N,P); may hold anything where `ivar` is 0
-    ivar:np.ndarray, # Inverse variance (N,P)
-    model:np.ndarray|None=None # Flux (N,P) to fill in; default the line between the good neighbours
-) -> np.ndarray: # Flux (N,P), finite everywhere; 1 in a spectrum without any good pixel
+    flux: np.ndarray,                 # Flux (N,P); may hold anything where `ivar` is 0
+    ivar: np.ndarray,                 # Inverse variance (N,P)
+    model: np.ndarray | None = None,  # Flux (N,P) to fill in; default the line between the good neighbours
+) -> np.ndarray:                      # Flux (N,P), finite everywhere; 1 in a spectrum without any good pixel
     "A number in every pixel"
-    if model is not None: return np.where(ivar>0, flux, model)
-    out,x = np.array(flux, copy=True),np.arange(flux.shape[1])
-    for o,f,ok in zip(out, flux, ivar>0): o[~ok] = np.interp(x[~ok], x[ok], f[ok]) if ok.any() else 1
-    return out
+    if model is not None:
+        return np.where(ivar > 0, flux, model)
+    filled = np.array(flux, copy=True)
+    x = np.arange(flux.shape[1])
+    for row, known in zip(filled, ivar > 0):
+        row[~known] = np.interp(x[~known], x[known], row[known]) if known.any() else 1
+    return filled
+
+def _variance(ivar: np.ndarray) -> np.ndarray:
+    "Variance of each pixel; 0 where there is no information"
+    return np.divide(1, ivar, out=np.zeros(ivar.shape), where=ivar > 0)
 
 # %% ../nbs/00a_instrument.ipynb #0d3dacff
+def _edges(wave: np.ndarray) -> np.ndarray:
+    "Borders (P+1,) of pixels, halfway between their centres"
+    first = 1.5 * wave[0] - 0.5 * wave[1]
+    last = 1.5 * wave[-1] - 0.5 * wave[-2]
+    return np.concatenate([[first], (wave[1:] + wave[:-1]) / 2, [last]])
+
+def _overlaps(
+    wave: np.ndarray,      # Wavelengths (P,) of the old pixels
+    new_wave: np.ndarray,  # Wavelengths (Q,) of the new ones
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Old pixel, new pixel and common width of each overlap
+    "Every overlap of an old pixel with a new one"
+    old, new = _edges(wave), _edges(new_wave)
+    borders = np.union1d(old, new)
+    borders = borders[(borders >= max(old[0], new[0])) & (borders <= min(old[-1], new[-1]))]
+    middle = (borders[1:] + borders[:-1]) / 2
+    return np.searchsorted(old, middle) - 1, np.searchsorted(new, middle) - 1, np.diff(borders)
+
 def rebin(
-    wave:np.ndarray, # Wavelengths (P,), increasing
-    flux:np.ndarray, # Flux density (P,)
-    ivar:np.ndarray, # Inverse variance (P,); 0 marks no information
-    new_wave:np.ndarray # Wavelengths (Q,) to rebin to, increasing
-) -> tuple[np.ndarray,np.ndarray]: # Flux density and inverse variance (Q,)
+    wave: np.ndarray,      # Wavelengths (P,), increasing
+    flux: np.ndarray,      # Flux density (P,)
+    ivar: np.ndarray,      # Inverse variance (P,); 0 marks no information
+    new_wave: np.ndarray,  # Wavelengths (Q,) to rebin to, increasing
+) -> tuple[np.ndarray, np.ndarray]:  # Flux density and inverse variance (Q,)
     "Flux-conserving rebinning of one spectrum"
-    i,j,o = _overlaps(wave, new_wave)
-    o = o*(ivar[i]>0)
-    f,v = np.where(ivar>0, flux, 0), 1/np.where(ivar>0, ivar, 1)
-    width,total,var = (np.bincount(j, weights=w, minlength=len(new_wave)) for w in (o, o*f[i], o**2*v[i]))
-    ok = width>0
-    return total/np.where(ok, width, 1), np.where(ok, width**2/np.where(ok, var, 1), 0)
+    old, new, common = _overlaps(wave, new_wave)
+    common = common * (ivar[old] > 0)
+    known_flux = np.where(ivar > 0, flux, 0)
 
-def _edges(w): return np.concatenate([[1.5*w[0]-.5*w[1]], (w[1:]+w[:-1])/2, [1.5*w[-1]-.5*w[-2]]])
+    def summed(parts: np.ndarray) -> np.ndarray:
+        return np.bincount(new, weights=parts, minlength=len(new_wave))
 
-def _overlaps(wave, new_wave):
-    "Every overlap of an old with a new pixel: their indices and the width in common"
-    a,b = _edges(wave),_edges(new_wave)
-    e = np.union1d(a, b)
-    e = e[(e>=max(a[0],b[0])) & (e<=min(a[-1],b[-1]))]
-    mid = (e[1:]+e[:-1])/2
-    return np.searchsorted(a, mid)-1, np.searchsorted(b, mid)-1, np.diff(e)
+    width = summed(common)
+    total = summed(common * known_flux[old])
+    variance = summed(common**2 * _variance(ivar)[old])
+    ok = width > 0
+    new_flux = total / np.where(ok, width, 1)
+    new_ivar = np.where(ok, width**2 / np.where(ok, variance, 1), 0)
+    return new_flux, new_ivar
 
 # %% ../nbs/00a_instrument.ipynb #985ae685
-def _index(wave):
-    s2 = (1e4/wave)**2
-    return 1 + .05792105/(238.0185-s2) + .00167917/(57.362-s2)
+_CIDDOR = ((0.05792105, 238.0185), (0.00167917, 57.362))  # numerators and poles of eq. 1, µm⁻²
+_ITERATIONS = 3  # fixed-point steps: each gains four digits
+
+def _refraction(wave: np.ndarray) -> np.ndarray:
+    "Refractive index of standard dry air at vacuum wavelengths (Å)"
+    wavenumber = 1e4 / wave  # µm⁻¹
+    return np.asarray(1 + sum(numerator / (pole - wavenumber**2) for numerator, pole in _CIDDOR))
 
 def vacuum_to_air(
-    wave:np.ndarray # Wavelengths in vacuum (Å), 2,300 to 17,000
-) -> np.ndarray: # Wavelengths in air (Å)
-    "What a vacuum wavelength is in standard dry air"
+    wave: np.ndarray,  # Wavelengths in vacuum (Å), 2,300 to 17,000
+) -> np.ndarray:       # Wavelengths in air (Å)
+    "Wavelengths in standard dry air"
     wave = np.asarray(wave, float)
-    return wave/_index(wave)
+    return wave / _refraction(wave)
 
 def air_to_vacuum(
-    wave:np.ndarray # Wavelengths in air (Å)
-) -> np.ndarray: # Wavelengths in vacuum (Å)
-    "What an air wavelength is in vacuum"
+    wave: np.ndarray,  # Wavelengths in air (Å)
+) -> np.ndarray:       # Wavelengths in vacuum (Å)
+    "Wavelengths in vacuum"
     wave = np.asarray(wave, float)
-    vac = wave*_index(wave)
-    for _ in range(3): vac = wave*_index(vac)
-    return vac
+    vacuum = wave
+    for _ in range(1 + _ITERATIONS):
+        vacuum = wave * _refraction(vacuum)
+    return vacuum
 
 # %% ../nbs/00a_instrument.ipynb #c35df3e0
-_LANCZOS = 8 # half width of the kernel, pixels
+_LANCZOS = 8       # half width of the kernel, pixels
+_MOST_LOST = 0.1   # of the kernel's weight that may fall on pixels without information
 
-def _lanczos(x, a): return np.where(np.abs(x)<a, np.sinc(x)*np.sinc(x/a), 0)
+def _lanczos(x: np.ndarray) -> np.ndarray:
+    "The Lanczos kernel at a distance in pixels"
+    return np.where(np.abs(x) < _LANCZOS, np.sinc(x) * np.sinc(x / _LANCZOS), 0)
 
-def _taps(flux, ivar, base, frac, a):
-    "Lanczos interpolation at pixels `base`+`frac` (N or 1,Q)"
-    p = flux.shape[1]
-    filled,var,bad = fill_bad(flux, ivar),np.where(ivar>0, 1/np.where(ivar>0, ivar, 1), 0),(ivar<=0).astype(float)
-    out,v,lost,norm = (np.zeros(np.broadcast_shapes((len(flux),1), base.shape)) for _ in range(4))
-    rows = np.arange(len(flux))[:,None]
-    for k in range(-a+1, a+1):
-        w = _lanczos(k-frac, a)
-        i = base+k
-        inside = (i>=0) & (i<p)
-        i = np.clip(i, 0, p-1)
-        at = (rows,np.broadcast_to(i, out.shape))
-        out,v,norm = out+w*filled[at],v+w**2*var[at],norm+w
-        lost = lost+np.abs(w)*np.where(inside, bad[at], 1)
-    ok = (lost<.1) & (v>0)
-    return np.where(ok, out/norm, 1),np.where(ok, norm**2/np.where(ok, v, 1), 0)
+def _interpolate(
+    flux: np.ndarray,  # Flux (N,P)
+    ivar: np.ndarray,  # Inverse variance (N,P)
+    base: np.ndarray,  # Whole part of the wanted pixel numbers (1 or N, Q)
+    frac: np.ndarray,  # The rest of them, 0 to 1
+) -> tuple[np.ndarray, np.ndarray]:  # Flux (N,Q), 1 where there is no information, and inverse variance
+    "Lanczos interpolation between pixels"
+    filled, variance, empty = fill_bad(flux, ivar), _variance(ivar), ivar <= 0
+    last = flux.shape[1] - 1
+    stars = np.arange(len(flux))[:, None]
+    total, new_variance, norm, lost = np.zeros((4, len(flux), base.shape[1]))
+    for k in range(-_LANCZOS + 1, _LANCZOS + 1):
+        weight = _lanczos(k - frac)                     # (1 or N, Q)
+        neighbour = base + k
+        outside = (neighbour < 0) | (neighbour > last)
+        at = stars, np.clip(neighbour, 0, last)
+        total += weight * filled[at]
+        new_variance += weight**2 * variance[at]
+        norm += weight
+        lost += np.abs(weight) * (outside | empty[at])
+    ok = (lost < _MOST_LOST) & (new_variance > 0)
+    new_ivar = np.where(ok, norm**2 / np.where(ok, new_variance, 1), 0)
+    return np.where(ok, total / norm, 1), new_ivar
 
 def doppler_shift(
-    flux:np.ndarray, # Flux on a logarithmic grid (N,P)
-    ivar:np.ndarray, # Inverse variance (N,P)
-    velocity, # Velocity to add (N,) or one number, km/s; positive moves lines to the red
-    pixel_kms:float=PIXEL_KMS # Width of a pixel, km/s
-) -> tuple[np.ndarray,np.ndarray]: # Flux and inverse variance (N,P)
+    flux: np.ndarray,              # Flux on a logarithmic grid (N,P)
+    ivar: np.ndarray,              # Inverse variance (N,P)
+    velocity,                      # Velocity to add (N,) or one number, km/s; positive moves lines to the red
+    pixel_kms: float = PIXEL_KMS,  # Width of a pixel, km/s
+) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (N,P)
     "Move spectra by a velocity"
-    s = np.broadcast_to(-np.log1p(np.asarray(velocity, float)/C_KMS)/np.log1p(pixel_kms/C_KMS), len(flux))[:,None]
-    base = np.floor(s).astype(int)
-    f,v = _taps(flux, ivar, np.arange(flux.shape[1])+base, s-base, _LANCZOS)
-    return f.astype(flux.dtype),v.astype(ivar.dtype)
+    pixels = np.log1p(np.asarray(velocity, float) / C_KMS) / np.log1p(pixel_kms / C_KMS)
+    source = np.broadcast_to(-pixels, len(flux))[:, None]  # of the first new pixel (N,1)
+    whole = np.floor(source).astype(int)
+    moved, new_ivar = _interpolate(flux, ivar, np.arange(flux.shape[1]) + whole, source - whole)
+    return moved.astype(flux.dtype), new_ivar.astype(ivar.dtype)
 
 # %% ../nbs/00a_instrument.ipynb #ecb9e8b4
+def _check_increasing(name: str, wave: np.ndarray) -> None:
+    "Raise where wavelengths are not a grid"
+    steps = np.diff(wave)
+    if len(wave) < 2 or not (steps > 0).all():
+        raise ValueError(f'{name}: {(steps <= 0).sum()} of {len(wave)} wavelengths do not increase: '
+                         'sort them and drop repeated ones')
+
 def resample(
-    wave:np.ndarray, # Wavelengths (P,), increasing
-    flux:np.ndarray, # Flux density (N,P)
-    ivar:np.ndarray, # Inverse variance (N,P)
-    new_wave:np.ndarray, # Wavelengths (Q,) to resample to, increasing
-    how:str='lanczos' # `lanczos` (band-limited) or `flux` (flux-conserving)
-) -> tuple[np.ndarray,np.ndarray]: # Flux density and inverse variance (N,Q)
+    wave: np.ndarray,      # Wavelengths (P,), increasing
+    flux: np.ndarray,      # Flux density (N,P)
+    ivar: np.ndarray,      # Inverse variance (N,P)
+    new_wave: np.ndarray,  # Wavelengths (Q,) to resample to, increasing
+    how: str = 'lanczos',  # `lanczos` (band-limited) or `flux` (flux-conserving)
+) -> tuple[np.ndarray, np.ndarray]:  # Flux density and inverse variance (N,Q)
     "Spectra on another grid; what lies outside the old one has no information"
-    for n,o in (('wave',wave), ('new_wave',new_wave)):
-        if len(o)<2 or not (np.diff(o)>0).all(): raise ValueError(f'{n}: {(np.diff(o)<=0).sum()} of {len(o)} wavelengths do not increase: sort them and drop repeated ones')
-    if how not in ('lanczos','flux'): raise ValueError(f"how={how!r}: choose 'lanczos' or 'flux'")
-    if how=='flux': f,v = (np.stack(o) for o in zip(*(rebin(wave, f, w, new_wave) for f,w in zip(flux, ivar))))
+    _check_increasing('wave', wave)
+    _check_increasing('new_wave', new_wave)
+    if how == 'flux':
+        spectra = [rebin(wave, *spectrum, new_wave) for spectrum in zip(flux, ivar)]
+        new_flux, new_ivar = (np.stack(arrays) for arrays in zip(*spectra))
+    elif how == 'lanczos':
+        far = 2 * len(wave) + _LANCZOS  # no pixel is near
+        source = np.interp(new_wave, wave, np.arange(len(wave)), left=-far, right=far)[None]
+        whole = np.floor(source).astype(int)
+        new_flux, new_ivar = _interpolate(flux, ivar, whole, source - whole)
     else:
-        x = np.interp(new_wave, wave, np.arange(len(wave)), left=-1e6, right=1e6)
-        base = np.floor(x).astype(int)
-        f,v = _taps(flux, ivar, base[None], (x-base)[None], _LANCZOS)
-    return np.where(v>0, f, 1).astype(flux.dtype),v.astype(ivar.dtype)
+        raise ValueError(f"how={how!r}: choose 'lanczos' or 'flux'")
+    return np.where(new_ivar > 0, new_flux, 1).astype(flux.dtype), new_ivar.astype(ivar.dtype)
 
 # %% ../nbs/00a_instrument.ipynb #a8c634c3
+_KERNEL_REACH = 4     # standard deviations of the Gaussian that are summed
+_LEAST_KNOWN = 0.5    # of the Gaussian's weight that must fall on pixels with information
+
+def _gaussian_weights(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Distances (K,) in pixels, and the weights (N,K) of Gaussians with these standard deviations (N,)"
+    half = int(np.ceil(_KERNEL_REACH * sigma.max(initial=0)))
+    distances = np.arange(-half, half + 1)
+    weights = np.exp(-0.5 * (distances / np.maximum(sigma, 1e-3)[:, None])**2)
+    return distances, weights / weights.sum(1, keepdims=True)
+
+def _moved(values: np.ndarray, by: int) -> np.ndarray:
+    "Values (N,P) some pixels to the right, 0 where none come from"
+    pixels = values.shape[1]
+    out = np.zeros(values.shape)
+    out[:, max(by, 0):pixels + min(by, 0)] = values[:, max(-by, 0):pixels - max(by, 0)]
+    return out
+
 def match_resolution(
-    flux:np.ndarray, # Flux on a logarithmic grid (N,P)
-    ivar:np.ndarray, # Inverse variance (N,P)
-    resolution, # Resolving power of each spectrum (N,) or one number
-    to:float, # Resolving power to bring them to, lower than all of these
-    pixel_kms:float=PIXEL_KMS # Width of a pixel, km/s
-) -> tuple[np.ndarray,np.ndarray]: # Flux and inverse variance (N,P)
+    flux: np.ndarray,              # Flux on a logarithmic grid (N,P)
+    ivar: np.ndarray,              # Inverse variance (N,P)
+    resolution,                    # Resolving power of each spectrum (N,) or one number
+    to: float,                     # Resolving power to bring them to, lower than all of these
+    pixel_kms: float = PIXEL_KMS,  # Width of a pixel, km/s
+) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (N,P)
     "Blur spectra to a common resolving power"
-    R = np.broadcast_to(np.asarray(resolution, float), len(flux))
-    if (R<to).any(): raise ValueError(f'{(R<to).sum()} of {len(R)} spectra have a resolving power below {to:g}: it cannot be raised')
-    sigma = C_KMS/_FWHM_PER_SIGMA*np.sqrt(np.maximum(to**-2.-R**-2., 0))/pixel_kms # pixels
-    half = int(np.ceil(4*sigma.max(initial=0)))
-    k = np.exp(-.5*(np.arange(-half, half+1)/np.maximum(sigma, 1e-3)[:,None])**2)
-    k /= k.sum(1, keepdims=True)
-    ok = (ivar>0).astype(float)
-    f,v = np.where(ivar>0, flux, 0),np.where(ivar>0, 1/np.where(ivar>0, ivar, 1), 0)
-    total,norm,var = (np.zeros(flux.shape) for _ in range(3))
-    for j in range(2*half+1):
-        def moved(x, d=j-half): out = np.zeros_like(x, dtype=float); out[:,max(d,0):x.shape[1]+min(d,0)] = x[:,max(-d,0):x.shape[1]-max(d,0)]; return out
-        w = k[:,j:j+1]
-        total,norm,var = total+w*moved(f),norm+w*moved(ok),var+w**2*moved(v)
-    good = (ivar>0) & (norm>.5)
-    return np.where(good, total/np.where(good, norm, 1), 1).astype(flux.dtype),np.where(good, norm**2/np.where(good, var, 1), 0).astype(ivar.dtype)
+    resolution = np.broadcast_to(np.asarray(resolution, float), len(flux))
+    if (low := resolution < to).any():
+        raise ValueError(f'{low.sum()} of {len(flux)} spectra have a resolving power below {to:g}: it cannot be raised')
+    missing = np.sqrt(np.maximum(to**-2. - resolution**-2., 0))  # FWHM over the wavelength
+    distances, weights = _gaussian_weights(C_KMS / _FWHM_PER_SIGMA * missing / pixel_kms)
+    known, variance = ivar > 0, _variance(ivar)
+    known_flux = np.where(known, flux, 0)
+    total, norm, new_variance = np.zeros((3, *flux.shape))
+    for distance, weight in zip(distances, weights.T[:, :, None]):
+        total += weight * _moved(known_flux, distance)
+        norm += weight * _moved(known, distance)
+        new_variance += weight**2 * _moved(variance, distance)
+    good = known & (norm > _LEAST_KNOWN)
+    blurred = np.where(good, total / np.where(good, norm, 1), 1)
+    new_ivar = np.where(good, norm**2 / np.where(good, new_variance, 1), 0)
+    return blurred.astype(flux.dtype), new_ivar.astype(ivar.dtype)
