@@ -10,8 +10,8 @@ import argparse, tempfile, time
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
-from stellar_gen.classify import LABELS, calibration_error, classify, coverage, stellar_types
-from stellar_gen.classify.labels import _all_inputs, _label_net, _learn_from, _targets
+from stellar_gen.classify import (LABELS, LabelInputs, calibration_error, classify, coverage, label_inputs, label_targets,
+    labeller_of, learn_labels_from, stellar_types, with_c_o)
 from stellar_gen.simulate import simulate, simulate_store
 from stellar_gen.train import load_model
 
@@ -24,7 +24,7 @@ def accuracy(model, args):
     each = args.test//30
     s = simulate(args.test, 301, dict(carbon=each, rotation=each), np.random.default_rng(301).uniform(.1, 1.5, 2*each), MIX)
     start = time.perf_counter(); c = classify(model, s); rate = len(s)/(time.perf_counter()-start)
-    true = s.meta.assign(c_o=.55*10**(s.meta.c_fe-s.meta.o_fe))
+    true = with_c_o(s.meta)
     t = stellar_types(true)
     name = t.spectral+' '+t.luminosity
     ok,plain = (c.reason=='').to_numpy(),(s.meta.anomaly=='').to_numpy()
@@ -46,20 +46,21 @@ def few(model, args):
         pool,test = (simulate_store(Path(d)/name, n, seed, quiet=True) for name,n,seed in (('pool',args.pool,302),('test',1500,303)))
         latents,pixels = [],[]
         for s in (pool,test):
-            latents.append(_all_inputs(model, s))
+            latents.append(label_inputs(model, s))
             ready = [model.recipe(s[i:i+1000]) for i in range(0, len(s), 1000)]
             pixels.append(np.concatenate([np.where(r.ivar>0, r.flux-1, 0)[:,:8572].reshape(len(r), -1, 4).mean(2) for r in ready]).astype(np.float32))
     mean = pixels[0].mean(0)
     torch.manual_seed(0)
     v = torch.svd_lowrank(torch.from_numpy(pixels[0]-mean), 16, niter=4)[2].numpy()
-    kinds = dict(latents=[x for x,_,_ in latents], components=[(x-mean)@v for x in pixels], pixels=pixels)
+    kinds = dict(latents=[o.x for o in latents], components=[(x-mean)@v for x in pixels], pixels=pixels)
     names,rows = ['teff','logg','fe_h'],[]
     for n in (100,1000,args.pool):
         at = np.random.default_rng(0).permutation(args.pool)[:n]
         for k,(a,b) in kinds.items():
-            m = _learn_from(load_model(args.model), a[at].astype(np.float32), np.ones(n), latents[0][2].iloc[at], names, 30, 0, 1e-3, members=1)
-            with torch.no_grad(): mu = _label_net(m).predict(torch.from_numpy(b.astype(np.float32)))[0].numpy()
-            r = np.abs(mu-_targets(latents[1][2], names)); r[:,0] *= latents[1][2].teff
+            inputs = LabelInputs(a[at].astype(np.float32), np.ones(n), latents[0].meta.iloc[at])
+            m = learn_labels_from(load_model(args.model), inputs, names, 30, 0, 1e-3, members=1)
+            mu, _ = labeller_of(m).read(b.astype(np.float32))
+            r = np.abs(mu-label_targets(latents[1].meta, names)); r[:,0] *= latents[1].meta.teff
             rows.append(dict(labels=n, learned_from=k, **dict(zip(names, 1.4826*np.median(r, 0)))))
     print('\nFew labels: median errors (times 1.48) of all kinds of star')
     table(rows)

@@ -18,7 +18,7 @@ from .data.core import APOGEE_WAVE, CHIPS, Spectra
 from .simulate.survey import observe
 from .vae.network import Instrument
 from .model import passes, prepared, TrainedModel
-from .classify.labels import _all_inputs, _PLAIN, _targets, _TRANSFORMS, LABELS
+from .classify.labels import label_inputs, label_targets, LABELS, transform_of
 
 # %% ../nbs/07_generate.ipynb #2872614e
 def _flow(latent, n_labels):
@@ -35,8 +35,8 @@ def learn_prior(
     keep:int=4000 # Stars whose labels are kept
 ) -> TrainedModel: # The same model
     "Learn where in the latents stars of given labels are"
-    x,_,meta = _all_inputs(model, spectra)
-    z,y = x[:,:-1],_targets(meta, labels)
+    x,_,meta = label_inputs(model, spectra)
+    z,y = x[:,:-1],label_targets(meta, labels)
     ok = np.isfinite(z).all(1) & np.isfinite(y).all(1)
     if ok.sum()<100: raise ValueError(f'{ok.sum()} stars with all labels are too few to learn from: give at least 100')
     z,y = z[ok],y[ok]
@@ -63,7 +63,7 @@ def _prior(model):
     return flow.eval()
 
 # %% ../nbs/07_generate.ipynb #cb9f0461
-def _back(labels, y): return {o:_TRANSFORMS.get(o, _PLAIN)[1](v) for o,v in zip(labels, y.T)}
+def _back(labels, y): return {o:transform_of(o).back(v) for o,v in zip(labels, y.T)}
 
 def _complete(model, given, rng):
     "Labels as learned (N,K), with what is not given from the stars most like them"
@@ -71,7 +71,7 @@ def _complete(model, given, rng):
     if odd := set(given)-set(names): raise ValueError(f'unknown labels {", ".join(sorted(odd))}: the model was told {", ".join(names)}')
     y = np.full((len(given), len(names)), np.nan, np.float32)
     for k,o in enumerate(names):
-        if o in given: y[:,k] = _TRANSFORMS.get(o, _PLAIN)[0](given[o].to_numpy(float))
+        if o in given: y[:,k] = transform_of(o).learned(given[o].to_numpy(float))
     low,high = pool.min(0)-.1*scale,pool.max(0)+.1*scale
     for k,o in enumerate(names):
         if (bad := (y[:,k]<low[k]) | (y[:,k]>high[k])).any():
@@ -92,7 +92,7 @@ def _drawn(model, y, seed):
     return z.clip(-6, 6)*p['z_scale']+p['z_mean']
 
 def _near(model, spectra, n, spread, rng):
-    z = _all_inputs(model, spectra)[0][:1,:-1]
+    z = label_inputs(model, spectra).x[:1,:-1]
     normal = (model.reference['place']*model.reference['scale'])[:,:model.net.latent]
     like = normal[np.argsort(((normal-z)**2).sum(1))[:50]]
     c = np.cov(like.T)
@@ -122,7 +122,7 @@ def generate(
         z = _near(model, near, n, spread, rng)
     elif between is not None:
         if len(between)!=2: raise ValueError(f'between takes two stars, not {len(between)}')
-        a,b = _all_inputs(model, between)[0][:,:-1]
+        a,b = label_inputs(model, between).x[:,:-1]
         z = a+np.linspace(0, 1, n)[:,None]*(b-a)
     else:
         _prior(model)

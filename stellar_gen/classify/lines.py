@@ -17,14 +17,14 @@ from ..data.core import APOGEE_WAVE, CHIPS, LINES, Spectra
 from ..simulate.stars import element_windows, ELEMENTS
 from ..model import TrainedModel
 from ..report import BLUE, GREY, ORANGE
-from .labels import _label_net
+from .labels import labeller_of
 
 # %% ../../nbs/06b_lines.ipynb #db20e470
 def _told(model, ready): return [torch.from_numpy(ready.meta[list(model.net.labels)].to_numpy(np.float32))] if model.net.labels else []
 
 def _reader(model, label):
     "A differentiable function of flux, ivar, log S/N (B,) and what the network is told: the label (B,), as it was learned"
-    net,labels = _label_net(model),model.info['labeller']['labels']
+    net,labels = labeller_of(model).net,model.info['labeller']['labels']
     if label not in labels: raise ValueError(f'this model has learned no {label}: choose from {", ".join(labels)}')
     k = labels.index(label)
     def read(flux, ivar, log_snr, *told):
