@@ -8,67 +8,29 @@ __all__ = ['inject']
 # %% ../../nbs/05a_injection.ipynb #0bc11d37
 import numpy as np
 
-from ..data.core import CHIPS, Spectra
-from ..instrument import transfer
-from ..simulate.stars import N_FFT
-from ..simulate.kinds import ANOMALIES
+from ..data.core import Spectra
+from ..simulate.kinds import ANOMALIES, KINDS
 from ..preprocess.continuum import continuum_normalize
-from .measures import _brackett, _CHIP, _cool, _E, _RAMP, _windows
 
 # %% ../../nbs/05a_injection.ipynb #cf65d19f
-def _moved(f, vsini=0., rv=0.):
-    "Spectra (N,P) rotated and displaced (km/s)"
-    k = np.fft.rfft(f-1, N_FFT)
-    return np.fft.irfft(k*transfer(np.arange(k.shape[1])/N_FFT, vsini, rv, 1e9), N_FFT)[:,:f.shape[1]]+1
-
-def _richer(f, a, rng, ivar=None, **more):
-    "Spectra with more of some elements (dex)"
-    return f**(1+sum((10**(a*v)-1)*_windows()[_E.index(e)] for e,v in more.items()))
-
-def _sky(ivar):
-    "The square root of the variance (N,P) that sky lines have added to that of a chip"
-    var = np.where(ivar>0, 1/np.where(ivar>0, ivar, 1), np.nan)
-    with np.errstate(all='ignore'): dark = np.stack([np.nanmedian(np.where(np.isnan(var[:,c]).all(1, keepdims=True), 0, var[:,c]), axis=1) for c in CHIPS.values()], 1)@_CHIP.T
-    return np.sqrt(np.clip(np.nan_to_num(var-1.1*dark), 0, None))
-
-def _sign(n, rng): return rng.choice([-1.,1.], (n,1))
-
-def _on_chips(change):
-    "Do something to a chip of each star, chosen at random"
-    def f(f, a, rng, ivar):
-        out,chips = f.copy(),list(CHIPS.values())
-        for i in range(len(f)): change(out, i, chips[rng.integers(3)], a[i,0], rng, f)
-        return out
-    return f
-
-def _swap(out, i, c, a, rng, f): out[i,c] += min(a, 1)*(f[rng.integers(len(f)),c]-f[i,c])
-def _jump(out, i, c, a, rng, f): out[i,c.start+rng.integers((c.stop-c.start)//4, 3*(c.stop-c.start)//4):c.stop] *= 1+.08*a*rng.choice([-1,1])
-def _hits(f, a, rng, ivar):
-    out = f.copy()
-    for i in range(len(f)):
-        for k in rng.choice(list(CHIPS), 3): at = rng.integers(CHIPS[k].start+100, CHIPS[k].stop-100); out[i,at:at+6] += a[i,0]*rng.uniform(.3, 1, 6)
-    return out
-
-_INJECT = dict( # of noiseless spectra (N,P), amplitudes (N,1), random numbers, ivar (N,P)
-    binary=lambda f, a, rng, ivar: (f+.8*a*_moved(f, rv=_sign(len(f), rng)[:,0]*rng.uniform(60, 140, len(f))))/(1+.8*a),
-    emission=lambda f, a, rng, ivar: f+.25*a*_brackett(rng.uniform(80, 200)), rotation=lambda f, a, rng, ivar: _moved(f, 200*a[:,0]),
-    carbon=lambda *o: _richer(*o, c=.9, n=.4), n_rich=lambda *o: _richer(*o, n=1.), p_rich=lambda *o: _richer(*o, p=1.2, si=.3, al=.3, ce=.3),
-    metal_poor=lambda f, a, rng, ivar: f**(1-np.minimum(a, 1)*rng.uniform(.75, .97, (len(f),1))), m_dwarf=lambda f, a, rng, ivar: (f+a*_cool())/(1+a),
-    velocity=lambda f, a, rng, ivar: _moved(f, rv=40*a[:,0]*_sign(len(f), rng)[:,0]), cosmic=_hits, sky=lambda f, a, rng, ivar: f+8*a*_sign(len(f), rng)*_sky(ivar),
-    swap=_on_chips(_swap), step=_on_chips(_jump), persistence=lambda f, a, rng, ivar: f+.3*a*_RAMP)
-
 def inject(
-    ready:Spectra, # Prepared spectra of normal stars
-    recon:np.ndarray, # Their reconstructions (N,P)
-    kind:str, # One of `ANOMALIES`
-    amplitude=1., # Strength: a number, or one for each star
-    seed:int=0, # Of what is random about them
-    method:str='true' # How the continuum is found once more, as in `continuum_normalize`; `None` to leave it
-) -> Spectra: # As observed and prepared if they were odd; `meta` gains `anomaly` and `amplitude`
+    ready: Spectra,              # Prepared spectra of normal stars
+    recon: np.ndarray,           # Their reconstructions (N,P)
+    kind: str,                   # One of `ANOMALIES`
+    amplitude=1.,                # Strength: a number, or one for each star
+    seed: int = 0,               # Of what is random about them
+    method: str | None = 'true', # How the continuum is found once more, as in `continuum_normalize`; None to leave it
+) -> Spectra:                    # As observed and prepared if they were odd; `meta` gains `anomaly` and `amplitude`
     "Make normal stars odd"
-    if kind not in ANOMALIES: raise ValueError(f'unknown kind of anomaly {kind!r}: known are {", ".join(ANOMALIES)}')
-    a = np.broadcast_to(np.asarray(amplitude, float), len(ready))
-    changed = _INJECT[kind](recon.astype(float), a[:,None], np.random.default_rng([seed,list(ANOMALIES).index(kind)]), ready.ivar)-recon
-    flux,ivar = np.where(ready.ivar>0, ready.flux+changed, 1).astype(np.float32),ready.ivar
-    if method is not None: flux,ivar = continuum_normalize(flux, ivar, method)
-    return ready.replace(flux=flux, ivar=ivar, meta=ready.meta.assign(anomaly=kind, amplitude=a))
+    if kind not in KINDS:
+        raise ValueError(f'unknown kind of anomaly {kind!r}: known are {", ".join(ANOMALIES)}')
+    if not KINDS[kind].fits(ready.grid):
+        raise ValueError(f'{kind} needs {KINDS[kind].needs}, which these spectra do not have: choose among kinds_on(grid)')
+    strength = np.broadcast_to(np.asarray(amplitude, float), len(ready))
+    rng = KINDS[kind].rng(seed)
+    odd = KINDS[kind].inject(recon.astype(float), strength[:, None], rng, ready.ivar, ready.grid)
+    change = odd - recon
+    flux, ivar = np.where(ready.ivar > 0, ready.flux + change, 1).astype(np.float32), ready.ivar
+    if method is not None:
+        flux, ivar = continuum_normalize(flux, ivar, method)
+    return ready.replace(flux=flux, ivar=ivar, meta=ready.meta.assign(anomaly=kind, amplitude=strength))

@@ -19,7 +19,7 @@ from ..simulate.kinds import ANOMALIES
 from ..vae.losses import log_likelihood
 from ..model import passes, prepared, result_table, TrainedModel
 from .measures import measure, INDICATORS, reduced_chi2
-from .reasons import _explain
+from .reasons import explain_stars
 from stellar_gen.anomaly.reference import (
     _crowd, _density, _inputs, _log_p, _logits, _NEAR, _neighbours, _place, _surprise, _voices,
 )
@@ -98,7 +98,7 @@ def _reasons(model, ready, labels, t, odds):
     "Kind, cause and reason of each of some stars, which are rows of `score`"
     names,best = np.array(list(ANOMALIES)),np.argsort(-odds, axis=1)[:,:3]
     values,out = measure(model, ready, labels)[0],[]
-    for i,(k,_,text) in enumerate(_explain(model, ready.flux, ready.ivar, labels, names[best], np.take_along_axis(odds, best, 1))):
+    for i,(k,_,text) in enumerate(explain_stars(model, ready.flux, ready.ivar, labels, names[best], np.take_along_axis(odds, best, 1))):
         first,n,fewest = str(names[best[i,0]]),t.n_pix.iloc[i],int(model.reference['fewest'][0])
         if not k and odds[i,best[i,0]]>np.log(.5) and (phrase := _pattern(first, values[i], t.distance.iloc[i], model.reference)): k,text = first,phrase
         if n<fewest/2: k,text = 'few_pixels',f'only {n:,} pixels carry information; the normal stars have {fewest:,} or more'

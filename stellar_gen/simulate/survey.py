@@ -7,184 +7,315 @@ __all__ = ['observe', 'true_flux', 'simulate', 'simulate_store']
 
 # %% ../../nbs/00i_survey.ipynb #ab1886d4
 import os
-import shutil
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..data.core import APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
+from ..data.core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
 from ..instrument import PIXEL_KMS
-from ..data.files import progress, sample_spectra
+from ..data.files import progress, sample_spectra, whole
 from ..data.store import is_store, SpectraStore
 from .stars import sample_labels, synthesize
-from .kinds import _MIX, _ODD_LABELS, _ODD_LIGHT, _ODD_RECORD, ANOMALIES
+from .kinds import ANOMALIES, Kind, KINDS, persistence_ramp
 
-# %% ../../nbs/00i_survey.ipynb #d040d32e
-def _runs(flag):
-    "Middle and width of every run of True"
-    d = np.diff(np.r_[0, flag.astype(int), 0])
-    a,b = np.flatnonzero(d==1),np.flatnonzero(d==-1)
-    return (a+b-1)/2, b-a
+# %% ../../nbs/00i_survey.ipynb #9e8ccd77
+VISIT_VELOCITIES = (-44.4206, -67.472)  # km/s, of the two visits of the package: VRAD of their headers
+CLOSEST_LINES = 6                       # pixels; what is closer is the same line
+
+def _middles_of_runs(flag: np.ndarray) -> np.ndarray:
+    "Middle of every run of True in a row of pixels"
+    change = np.diff(np.r_[0, flag.astype(int), 0])
+    start, stop = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    return (start + stop - 1) / 2
+
+def _line_places(visits: Spectra, bit: APOGEE_PIXMASK) -> np.ndarray:
+    "Middles of the lines that visits have flagged, in pixels of the observed frame"
+    places = []
+    for bits, velocity in zip(visits.bitmask, VISIT_VELOCITIES):
+        places.append(_middles_of_runs((bits & int(bit)) > 0) + velocity / PIXEL_KMS)
+    sorted_places = np.sort(np.concatenate(places))
+    return sorted_places[np.r_[True, np.diff(sorted_places) > CLOSEST_LINES]]
+
+# %% ../../nbs/00i_survey.ipynb #6bacfd0e
+class Lines(NamedTuple):
+    "Lines that do not move with the star"
+    places: np.ndarray    # Pixels of the grid, observed frame
+    strength: np.ndarray  # Relative
 
 @lru_cache
-def _sky():
-    "Middles (pixels of the grid, observed frame) and strengths of airglow and of telluric lines"
-    s,out,rng = sample_spectra(),{},np.random.default_rng(0)
-    visits = s[s.meta.filetype=='apVisit']
-    for name,bit in (('airglow',APOGEE_PIXMASK.SIG_SKYLINE), ('telluric',APOGEE_PIXMASK.SIG_TELLURIC)):
-        at = np.concatenate([_runs((b & int(bit))>0)[0] + v/PIXEL_KMS for b,v in zip(visits.bitmask, (-44.4206,-67.472))]) # VRAD of their headers
-        at = np.sort(at); at = at[np.r_[True, np.diff(at)>6]]
-        out[name] = at,np.exp(rng.normal(0, 1, len(at)))
+def _sky_lines() -> dict[str, Lines]:
+    "Lines of the airglow and of the atmosphere (`telluric`)"
+    samples, rng = sample_spectra(), np.random.default_rng(0)
+    visits = samples[samples.meta.filetype == 'apVisit']
+    out = {}
+    for name, bit in dict(airglow=APOGEE_PIXMASK.SIG_SKYLINE, telluric=APOGEE_PIXMASK.SIG_TELLURIC).items():
+        places = _line_places(visits, bit)
+        out[name] = Lines(places, np.exp(rng.normal(0, 1, len(places))))
     return out
 
-def _lines(middles, heights, sigma=2.5, reach=12):
-    "Sum of Gaussians on the grid, each of its own height"
-    out,near = np.zeros(len(APOGEE_WAVE)),np.arange(-reach, reach+1)
-    i = np.round(middles).astype(int)[:,None]+near
-    y = heights[:,None]*np.exp(-.5*((i-middles[:,None])/sigma)**2)
-    ok = (i>=0) & (i<len(out))
-    np.add.at(out, i[ok], y[ok])
+# %% ../../nbs/00i_survey.ipynb #4d3934a5
+SKY_SIGMA = 2.5   # pixels
+SKY_REACH = 12    # pixels to either side of a line, where it has faded away
+
+def _drawn_lines(places: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    "Sum of Gaussians on the grid (P,), each of its own height"
+    out = np.zeros(len(APOGEE_WAVE))
+    pixels = np.round(places).astype(int)[:, None] + np.arange(-SKY_REACH, SKY_REACH + 1)
+    flux = heights[:, None] * np.exp(-.5 * ((pixels - places[:, None]) / SKY_SIGMA)**2)
+    inside = (pixels >= 0) & (pixels < len(out))
+    np.add.at(out, pixels[inside], flux[inside])
     return out
+
+# %% ../../nbs/00i_survey.ipynb #9eab6303
+SECOND_RADIATION = 1.438776877e8         # Å K (CODATA 2018)
+H_EXTINCTION, H_BAND = .18, 16_500.      # magnitudes for each of A_V, at Å
+EXTINCTION_SLOPE = -1.6                  # power of the wavelength
+RESPONSE_SCATTER = (.1, .1, .05)         # of the constant, linear and quadratic term of the logarithm
+RIPPLE, RIPPLE_WAVES = .002, (6, 15)     # amplitude, and half-waves along a detector
+
+def _planck(wave: np.ndarray | float, teff: float) -> np.ndarray | float:
+    "Light of a black body (any unit) at wavelengths in Å and a temperature in K"
+    return wave**-5 / np.expm1(SECOND_RADIATION / (wave * teff))
+
+def _response(pixels: int, rng: np.random.Generator) -> np.ndarray:
+    "What share of the light a detector records (pixels,)"
+    x = np.linspace(-1, 1, pixels)
+    a, b, c = rng.normal(0, RESPONSE_SCATTER)
+    phase, waves = 2 * np.pi * rng.random(), rng.uniform(*RIPPLE_WAVES)
+    return np.exp(a + b * x + c * x**2) * (1 + RIPPLE * np.sin(waves * np.pi * x + phase))
+
+def _continuum(star: dict, rng: np.random.Generator) -> np.ndarray:
+    "Light of a star without lines (P,), as recorded"
+    dust = 10**(-.4 * H_EXTINCTION * star.get('a_v', 0) * (APOGEE_WAVE / H_BAND)**EXTINCTION_SLOPE)
+    brightness = 100 * np.exp(rng.normal(0, 1))
+    continuum = brightness * _planck(APOGEE_WAVE, star['teff']) / _planck(16_000., star['teff']) * dust
+    for chip in CHIPS.values():
+        continuum[chip] *= _response(chip.stop - chip.start, rng)
+    return continuum
+
+# %% ../../nbs/00i_survey.ipynb #4688d3f8
+PHOTON_SHARE = .8     # of the variance, at the level of the continuum; the rest is read-out
+GLOW = 2.             # usual height of an airglow line, in errors of the continuum
+GLOW_SCATTER = .5     # of its logarithm from night to night
+TELLURIC = .01, .05   # usual and largest error of a telluric correction, over the flux
+
+def _levels(light: np.ndarray) -> np.ndarray:
+    "Median light of its detector, for every pixel (P,); 1 in the gaps"
+    out = np.ones(len(light))
+    for chip in CHIPS.values():
+        out[chip] = np.median(light[chip])
+    return out
+
+def _photon_variance(light: np.ndarray, level: np.ndarray, snr: float) -> np.ndarray:
+    "Variance of photons and read-out (P,)"
+    return (level / snr)**2 * (PHOTON_SHARE * np.maximum(light, 0) / level + 1 - PHOTON_SHARE)
+
+class Residue(NamedTuple):
+    "What is left of lines that were taken out of a spectrum"
+    expected: np.ndarray  # Its standard deviation (P,)
+    made: np.ndarray      # What it is (P,)
+
+def _residue(scale: np.ndarray, places: np.ndarray, heights: np.ndarray, rng: np.random.Generator) -> Residue:
+    "What is left of lines of these heights, times `scale` (P,)"
+    expected = scale * _drawn_lines(places, heights)
+    return Residue(expected, scale * _drawn_lines(places, heights * rng.standard_normal(len(places))))
+
+def _airglow(noise: np.ndarray, shift: float, rng: np.random.Generator) -> Residue:
+    "Residue of the airglow, from the error of the continuum (P,) and the star's velocity in pixels"
+    lines = _sky_lines()['airglow']
+    heights = np.exp(rng.normal(0, GLOW_SCATTER)) * GLOW * lines.strength
+    return _residue(noise, lines.places - shift, heights, rng)
+
+def _telluric(light: np.ndarray, shift: float, rng: np.random.Generator) -> Residue:
+    "Residue of the telluric lines, from the light (P,) and the star's velocity in pixels"
+    lines = _sky_lines()['telluric']
+    usual, largest = TELLURIC
+    return _residue(light, lines.places - shift, np.minimum(usual * lines.strength, largest), rng)
+
+# %% ../../nbs/00i_survey.ipynb #1ad0253a
+SIGNIFICANT_TELLURIC = .004                                            # of the flux
+PERSISTENCE_BITS = dict(PERSIST_HIGH=.05, PERSIST_MED=.02, PERSIST_LOW=0.)  # of the continuum, at least
+DEFECTS = APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.BADFLAT | APOGEE_PIXMASK.NOT_ENOUGH_PSF
+RUNS = ((DEFECTS, 30, 5), (APOGEE_PIXMASK.CRPIX, 4, 3))  # bits, mean number of runs, pixels they are shorter than
+NO_VALUE = int(APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.CRPIX)           # pixels without information
+
+def _persistence_bit(size: float) -> int:
+    "The bit for persistence of a size, over the continuum"
+    return int(APOGEE_PIXMASK[next(name for name, least in PERSISTENCE_BITS.items() if size > least)])
+
+def _flag_defects(bits: np.ndarray, rng: np.random.Generator) -> None:
+    "Set the bits of bad pixels and of cosmic rays in short runs"
+    for flag, runs, longest in RUNS:
+        for start in rng.integers(0, len(bits), rng.poisson(runs)):
+            bits[start:start + rng.integers(1, longest)] |= int(flag)
+
+# %% ../../nbs/00i_survey.ipynb #75f42e44
+class Recorded(NamedTuple):
+    "One star as recorded; `NaN` between the detectors"
+    flux: np.ndarray   # (P,)
+    ivar: np.ndarray   # (P,)
+    bits: np.ndarray   # (P,)
+    clean: np.ndarray  # Flux without its noise (P,)
+
+def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
+    "Noiseless normalized flux (P,) of a star, recorded"
+    light = flux * _continuum(star, rng)
+    level, bits = _levels(light), np.zeros(len(flux), np.int32)
+    shift = star.get('v_obs', 0) / PIXEL_KMS
+
+    photon = _photon_variance(light, level, star['snr'])
+    glow = _airglow(level / star['snr'], shift, rng)
+    telluric = _telluric(light, shift, rng)
+    bits[glow.expected**2 > photon] |= int(APOGEE_PIXMASK.SIG_SKYLINE)
+    bits[telluric.expected > SIGNIFICANT_TELLURIC * light] |= int(APOGEE_PIXMASK.SIG_TELLURIC)
+    if (size := star.get('persistence', 0)) > 0:
+        ramp = persistence_ramp()
+        light = light + size * level * ramp
+        bits[ramp > 0] |= _persistence_bit(size)
+
+    odd = KINDS.get(star.get('anomaly', ''), Kind())
+    recorded, sky = odd.record(light, glow.made, glow.expected, star.get('amplitude', 0.), rng)
+    noise = np.sqrt(photon) * rng.standard_normal(len(flux))
+    out = recorded + sky + telluric.made + noise
+    _flag_defects(bits, rng)
+    bad = (bits & NO_VALUE) > 0
+    out = np.where(bad, level * (1 + 3 * rng.standard_normal(len(flux))), out)
+    sigma = np.sqrt(photon + glow.expected**2 + telluric.expected**2)
+    return _between_detectors(out, np.where(bad, 0, sigma**-2.), bits, light)
+
+def _between_detectors(flux: np.ndarray, ivar: np.ndarray, bits: np.ndarray, clean: np.ndarray) -> Recorded:
+    "Nothing where there is no detector"
+    lit = APOGEE.lit
+    return Recorded(np.where(lit, flux, np.nan), np.where(lit, ivar, 0), np.where(lit, bits, 0),
+                    np.where(lit, clean, np.nan))
 
 # %% ../../nbs/00i_survey.ipynb #af2d427c
-def _planck(wave, teff):
-    x = 1.438776877e8/(wave*teff) # second radiation constant, Å K (CODATA 2018)
-    return wave**-5/np.expm1(x)
-
-def _response(n, rng):
-    x = np.linspace(-1, 1, n)
-    a,b,d,phase,waves = *rng.normal(0, [.1,.1,.05]),2*np.pi*rng.random(),rng.uniform(6, 15)
-    return np.exp(a+b*x+d*x**2)*(1+.002*np.sin(waves*np.pi*x+phase))
-
-def _record(flux, m, rng, odd=''):
-    "One star: flux, ivar, bits, and the flux without its noise"
-    p = len(APOGEE_WAVE)
-    red = 10**(-.4*.18*m.get('a_v', 0)*(APOGEE_WAVE/16500)**-1.6)
-    cont = 100*np.exp(rng.normal(0, 1))*_planck(APOGEE_WAVE, m['teff'])/_planck(16000., m['teff'])*red
-    move,sky,bits,lit = m.get('v_obs', 0)/PIXEL_KMS,_sky(),np.zeros(p, np.int32),np.zeros(p, bool)
-    for c in CHIPS.values(): cont[c] *= _response(c.stop-c.start, rng); lit[c] = True
-    true = flux*cont
-    mid = np.ones(p)
-    for c in CHIPS.values(): mid[c] = np.median(true[c])
-    photon = (mid/m['snr'])**2*(.8*np.maximum(true, 0)/mid+.2)
-    at,strength = sky['airglow']
-    glow = np.exp(rng.normal(0, .5))*2*strength
-    air = mid/m['snr']*_lines(at-move, glow)
-    left = mid/m['snr']*_lines(at-move, glow*rng.standard_normal(len(at)))
-    at,strength = sky['telluric']
-    off = np.minimum(.01*strength, .05)
-    tell = true*_lines(at-move, off)
-    wrong = true*_lines(at-move, off*rng.standard_normal(len(at)))
-    bits[air**2>photon] |= int(APOGEE_PIXMASK.SIG_SKYLINE)
-    bits[tell>.004*true] |= int(APOGEE_PIXMASK.SIG_TELLURIC)
-    x = (np.arange(p)-CHIPS['blue'].start)/((CHIPS['blue'].stop-CHIPS['blue'].start)/3)
-    if (k := m.get('persistence', 0))>0:
-        true = true + k*mid*np.where((x>=0) & (x<1), 1-x, 0)
-        bits[(x>=0) & (x<1)] |= int(APOGEE_PIXMASK['PERSIST_HIGH' if k>.05 else 'PERSIST_MED' if k>.02 else 'PERSIST_LOW'])
-    sigma = np.sqrt(photon+air**2+tell**2)
-    clean = true.copy() # what the noise is about
-    if odd: true,left = _ODD_RECORD[odd](true, left, air, m['amplitude'], rng)
-    out = true+left+wrong+np.sqrt(photon)*rng.standard_normal(p)
-    for n,flag,most in ((30,APOGEE_PIXMASK.BADPIX|APOGEE_PIXMASK.BADFLAT|APOGEE_PIXMASK.NOT_ENOUGH_PSF,5), (4,APOGEE_PIXMASK.CRPIX,3)):
-        for i in rng.integers(0, p, rng.poisson(n)): bits[i:i+rng.integers(1, most)] |= int(flag)
-    bad = (bits & int(APOGEE_PIXMASK.BADPIX|APOGEE_PIXMASK.CRPIX))>0
-    out = np.where(bad, mid*(1+3*rng.standard_normal(p)), out)
-    return np.where(lit, out, np.nan),np.where(lit & ~bad, sigma**-2., 0),np.where(lit, bits, 0),np.where(lit, clean, np.nan)
-
 def observe(
-    flux:np.ndarray, # Noiseless normalized flux (N,8575)
-    labels:pd.DataFrame, # `teff` (K) and `snr` (median, per pixel) of each star, `v_obs` (km/s), `a_v` (mag), `persistence` if known; kept in `meta`
-    seed:int=0, # Seed of the random numbers
-    first:int=0, # Row number of the first star in the survey
-    clean:bool=False # Give the recorded flux without its noise too (N,8575), in the same units
-) -> Spectra: # Uncalibrated flux, `ivar` and bitmask, as from a file
+    flux: np.ndarray,      # Noiseless normalized flux (N,8575)
+    labels: pd.DataFrame,  # `teff` (K), `snr` (median, per pixel); `v_obs` (km/s), `a_v` (mag), `persistence` if known
+    seed: int = 0,         # Seed of the random numbers
+    first: int = 0,        # Row number of the first star in the survey
+    clean: bool = False,   # Give the recorded flux without its noise too (N,8575), in the same units
+) -> Spectra:              # Uncalibrated flux, `ivar` and bitmask, as from a file; `meta` holds the labels
     "Record spectra with an imperfect instrument"
     labels = labels.reset_index(drop=True)
-    rows = [_record(f, m, np.random.default_rng([seed,first+i,1]), m['anomaly'] if m.get('anomaly') in _ODD_RECORD else '') for i,(f,m) in enumerate(zip(flux, labels.to_dict('records')))]
-    out,ivar,bits,true = (np.stack(o) if rows else np.zeros((0,len(APOGEE_WAVE))) for o in (zip(*rows) if rows else ([],)*4))
-    s = Spectra(APOGEE_WAVE, out, ivar, bits, labels.assign(apogee_id=[f'SIM{seed}-{first+i:06d}' for i in range(len(labels))]))
-    return (s,true) if clean else s # type: ignore[return-value]
+    stars = labels.to_dict('records')
+    rows = [_record(f, star, np.random.default_rng([seed, first + i, 1])) for i, (f, star) in enumerate(zip(flux, stars))]
+    columns = [np.stack(column) for column in zip(*rows)] if rows else [np.zeros((0, len(APOGEE)))] * 4
+    recorded = Recorded(*columns)
+    meta = labels.assign(apogee_id=[f'SIM{seed}-{first + i:06d}' for i in range(len(labels))])
+    spectra = Spectra(APOGEE, recorded.flux, recorded.ivar, recorded.bits, meta)
+    return (spectra, recorded.clean) if clean else spectra  # type: ignore[return-value]
 
-# %% ../../nbs/00i_survey.ipynb #2554bde9
-_BLOCK = 32
+# %% ../../nbs/00i_survey.ipynb #51f6cc31
+BLOCK_ROWS = 32
 
-def _odd_labels(seed, first, kinds, amplitudes, mix=None):
-    "Labels of some rows of a survey, with what is odd about them"
-    labels = sample_labels(len(kinds), seed, mix, first).assign(anomaly=kinds, amplitude=np.where(np.array(kinds)=='', 0., amplitudes), row=np.arange(first, first+len(kinds)), seed=seed)
-    for i,k in enumerate(kinds):
-        if k in _MIX:
-            d = sample_labels(1, seed, _MIX[k], first+i)
-            labels.loc[i, d.columns] = d.iloc[0]
-        if k in _ODD_LABELS:
-            m = _ODD_LABELS[k](labels.iloc[i].to_dict(), labels.amplitude[i], np.random.default_rng([seed,first+i,2]))
-            labels.loc[i, list(m)] = list(m.values())
+class Block(NamedTuple):
+    "Some rows of a survey, to be made at once"
+    first: int             # Row number of the first
+    seed: int              # Of the survey
+    kinds: list[str]       # Kind of anomaly of each row, '' for a normal star
+    amplitudes: np.ndarray # Strength (rows,)
+    mix: dict | None       # Weights of the types of star
+
+def _odd_star(name: str, row: int, seed: int, labels: dict, amplitude: float) -> dict:
+    "Labels of a star of a type that the kind befalls, changed by it"
+    kind = KINDS[name]
+    if kind.mix:
+        labels = labels | sample_labels(1, seed, kind.mix, row).iloc[0].to_dict()
+    return labels | kind.labels(labels, amplitude, np.random.default_rng([seed, row, 2]))
+
+def _odd_labels(block: Block) -> pd.DataFrame:
+    "Labels of the rows of a block, with what is odd about them"
+    rows = np.arange(block.first, block.first + len(block.kinds))
+    labels = sample_labels(len(rows), block.seed, block.mix, block.first)
+    labels = labels.assign(anomaly=block.kinds, amplitude=block.amplitudes, row=rows, seed=block.seed)
+    for i, name in enumerate(block.kinds):
+        if name:
+            star = _odd_star(name, int(rows[i]), block.seed, labels.iloc[i].to_dict(), block.amplitudes[i])
+            labels.loc[i, list(star)] = list(star.values())
     return labels
 
+# %% ../../nbs/00i_survey.ipynb #3a37ff8b
 def true_flux(
-    meta:pd.DataFrame # Table of a simulated survey, or some rows of it
-) -> np.ndarray: # (N,8575), float32; what the telescope would see of the star without instrument and noise, over the true continuum
+    meta: pd.DataFrame,  # Table of a simulated survey, or some rows of it
+) -> np.ndarray:         # (N,8575), float32: the light that reaches the telescope, over the true continuum
     "The noiseless normalized spectra of simulated stars"
     flux = synthesize(meta)
-    for i,m in enumerate(meta.to_dict('records')):
-        if m.get('anomaly') in _ODD_LIGHT and m['amplitude']>0: flux[i] = _ODD_LIGHT[m['anomaly']](flux[i], m, m['amplitude'], np.random.default_rng([int(m['seed']),int(m['row']),3]))
+    for i, star in enumerate(meta.to_dict('records')):
+        kind, amplitude = KINDS.get(star.get('anomaly', '')), star.get('amplitude', 0.)
+        if kind and amplitude > 0:
+            flux[i] = kind.light(flux[i], star, amplitude, np.random.default_rng([int(star['seed']), int(star['row']), 3]))
     return flux
 
-def _simulate_block(block, seed, kinds, amplitudes, mix=None):
-    first = block*_BLOCK
-    labels = _odd_labels(seed, first, kinds, amplitudes, mix)
-    return observe(true_flux(labels), labels, seed, first)
+def _simulated(blocks: Iterable[Block]) -> Spectra:
+    "The spectra of some blocks"
+    tables = ((block, _odd_labels(block)) for block in blocks)
+    return concat(observe(true_flux(labels), labels, block.seed, block.first) for block, labels in tables)
 
-def _plan(n, seed, anomalies, amplitude, mix):
-    "Kinds and amplitudes of all rows, filled up to whole blocks"
-    if odd := set(anomalies or ())-set(ANOMALIES): raise ValueError(f'unknown anomalies: {sorted(odd)}; known are {", ".join(ANOMALIES)}')
-    kinds = [k for k,c in (anomalies or {}).items() for _ in range(c)]
-    if len(kinds)>n: raise ValueError(f'{len(kinds)} anomalies do not fit into {n} stars')
-    a = np.broadcast_to(np.asarray(amplitude, float), len(kinds)) if np.ndim(amplitude)==0 or len(amplitude)==len(kinds) else None
-    if a is None: raise ValueError(f'{len(amplitude)} amplitudes for {len(kinds)} anomalies: give one, or one for each')
-    whole = -(-n//_BLOCK)*_BLOCK
-    kinds,a = ['']*(n-len(kinds))+kinds+['']*(whole-n),np.r_[np.zeros(n-len(kinds)),a,np.zeros(whole-n)]
-    return [(b,seed,kinds[b*_BLOCK:(b+1)*_BLOCK],a[b*_BLOCK:(b+1)*_BLOCK],mix) for b in range(whole//_BLOCK)]
+# %% ../../nbs/00i_survey.ipynb #2554bde9
+def _plan(n: int, seed: int, anomalies: dict | None, amplitude, mix: dict | None) -> list[Block]:
+    "All rows of a survey, filled up to whole blocks"
+    if n < 1:
+        raise ValueError(f'n={n}: a survey has at least one star')
+    if odd := set(anomalies or ()) - set(ANOMALIES):
+        raise ValueError(f'unknown anomalies: {sorted(odd)}; known are {", ".join(ANOMALIES)}')
+    odd_kinds = [name for name, count in (anomalies or {}).items() for _ in range(count)]
+    if len(odd_kinds) > n:
+        raise ValueError(f'{len(odd_kinds)} anomalies do not fit into {n} stars')
+    if np.ndim(amplitude) and len(amplitude) != len(odd_kinds):
+        raise ValueError(f'{len(amplitude)} amplitudes for {len(odd_kinds)} anomalies: give one, or one for each')
+    rows = -(-n // BLOCK_ROWS) * BLOCK_ROWS
+    odd_rows = slice(n - len(odd_kinds), n)
+    kinds, amplitudes = np.full(rows, '', object), np.zeros(rows)
+    kinds[odd_rows], amplitudes[odd_rows] = odd_kinds, amplitude
+    starts = range(0, rows, BLOCK_ROWS)
+    parts = [slice(start, start + BLOCK_ROWS) for start in starts]
+    return [Block(part.start, seed, kinds[part].tolist(), amplitudes[part], mix) for part in parts]
 
 def simulate(
-    n:int, # Number of stars
-    seed:int=0, # Seed: the same seed gives the same survey
-    anomalies:dict|None=None, # How many of each kind of `ANOMALIES` the last rows shall be
-    amplitude=1., # Strength of what is odd: one number, or one for each odd star
-    mix:dict|None=None # Weights of the kinds of star, as in `sample_labels`
-) -> Spectra: # The survey; `meta` holds the true labels, and `anomaly` ('' for a normal star)
+    n: int,                        # Number of stars
+    seed: int = 0,                 # Seed: the same seed gives the same survey
+    anomalies: dict | None = None, # How many of each kind of `ANOMALIES` the last rows shall be
+    amplitude=1.,                  # Strength of what is odd: one number, or one for each odd star
+    mix: dict | None = None,       # Weights of the types of star, as in `sample_labels`
+) -> Spectra:                      # The survey; `meta` holds the true labels, and `anomaly` ('' for a normal star)
     "A survey of simulated stars"
-    if n<1: raise ValueError(f'n={n}: a survey has at least one star')
-    return concat(_simulate_block(*p) for p in _plan(n, seed, anomalies, amplitude, mix))[:n]
+    return _simulated(_plan(n, seed, anomalies, amplitude, mix))[:n]
 
 # %% ../../nbs/00i_survey.ipynb #6d6dbac2
-def _simulate_batch(plans): return concat(_simulate_block(*p) for p in plans)
-
 def simulate_store(
-    out, # Store to make
-    n:int, # Number of stars
-    seed:int=0, # As in `simulate`
-    anomalies:dict|None=None, # As in `simulate`
-    amplitude=1., # As in `simulate`
-    mix:dict|None=None, # As in `simulate`
-    overwrite:bool=False, # Replace a store that is already there
-    workers:int|None=None, # Processes; default all cores
-    batch:int=512, # Stars to a batch
-    quiet:bool=False # No progress bar
-) -> SpectraStore: # The survey
+    out: str | Path,                # Store to make
+    n: int,                         # Number of stars
+    seed: int = 0,                  # As in `simulate`
+    anomalies: dict | None = None,  # As in `simulate`
+    amplitude=1.,                   # As in `simulate`
+    mix: dict | None = None,        # As in `simulate`
+    overwrite: bool = False,        # Replace a store that is already there
+    workers: int | None = None,     # Processes; default all cores
+    batch: int = 512,               # Stars to a batch
+    quiet: bool = False,            # No progress bar
+) -> SpectraStore:                  # The survey
     "Write a survey of any size to disk: all of it, or nothing"
-    from joblib import Parallel,delayed
+    from joblib import Parallel, delayed
     out = Path(out)
-    if out.exists() and not (overwrite and is_store(out)): raise FileExistsError(f'{out}: exists already' + ('; choose another name or ask to overwrite it' if is_store(out) else ' and is no store'))
-    plan,step = _plan(n, seed, anomalies, amplitude, mix),max(batch//_BLOCK, 1)
-    plans = [plan[i:i+step] for i in range(0, len(plan), step)]
-    tmp = out.with_name(f'.{out.name}.partial')
-    store = SpectraStore.create(tmp, overwrite=True)
-    workers = min(workers or os.cpu_count() or 1, len(plans))
-    made = map(_simulate_batch, plans) if workers==1 else Parallel(workers, return_as='generator', pre_dispatch='2*n_jobs')(delayed(_simulate_batch)(p) for p in plans)
-    for s in progress(made, 'simulating', len(plans), quiet): store.append(s[:n-len(store)])
-    if out.exists(): os.replace(out, tmp/'replaced')
-    os.replace(tmp, out)
-    shutil.rmtree(out/'replaced', ignore_errors=True)
+    if out.exists() and not (overwrite and is_store(out)):
+        remedy = '; choose another name or ask to overwrite it' if is_store(out) else ' and is no store'
+        raise FileExistsError(f'{out}: exists already{remedy}')
+    plan, step = _plan(n, seed, anomalies, amplitude, mix), max(batch // BLOCK_ROWS, 1)
+    batches = [plan[i:i + step] for i in range(0, len(plan), step)]
+    workers = min(workers or os.cpu_count() or 1, len(batches))
+    with whole(out) as made:
+        store = SpectraStore.create(made)
+        if workers == 1:
+            parts = map(_simulated, batches)
+        else:
+            run = Parallel(workers, return_as='generator', pre_dispatch='2*n_jobs')
+            parts = run(delayed(_simulated)(blocks) for blocks in batches)
+        for spectra in progress(parts, 'simulating', len(batches), quiet):
+            store.append(spectra[:n - len(store)])
     return SpectraStore(out)
