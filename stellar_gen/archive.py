@@ -12,8 +12,10 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -40,199 +42,409 @@ conf = _Conf()
 
 # %% ../nbs/00f_archive.ipynb #d5398763
 SAS_PATHS = {
-    14: dict(apStar='dr14/apogee/spectro/redux/r8/stars/{telescope}/{location_id}/apStar-r8-{apogee_id}.fits',
-        aspcapStar='dr14/apogee/spectro/redux/r8/stars/l31c/l31c.2/{location_id}/aspcapStar-r8-l31c.2-{apogee_id}.fits',
-        apVisit='dr14/apogee/spectro/redux/r8/{telescope}/{plate}/{mjd}/apVisit-r8-{plate}-{mjd}-{fiberid:03d}.fits'),
-    16: dict(apStar='dr16/apogee/spectro/redux/r12/stars/{telescope}/{field}/{a}Star-r12-{apogee_id}.fits',
-        aspcapStar='dr16/apogee/spectro/aspcap/r12/l33/{telescope}/{field}/aspcapStar-r12-{apogee_id}.fits',
-        apVisit='dr16/apogee/spectro/redux/r12/visit/{telescope}/{field}/{plate}/{mjd}/{a}Visit-r12-{plate}-{mjd}-{fiberid:03d}.fits'),
-    17: dict(apStar='dr17/apogee/spectro/redux/dr17/stars/{telescope}/{field}/{a}Star-dr17-{apogee_id}.fits',
-        aspcapStar='dr17/apogee/spectro/aspcap/dr17/synspec_rev1/{telescope}/{field}/aspcapStar-dr17-{apogee_id}.fits',
-        apVisit='dr17/apogee/spectro/redux/dr17/visit/{telescope}/{field}/{plate}/{mjd}/{a}Visit-dr17-{plate}-{mjd}-{fiberid:03d}.fits'),
-    19: dict(mwmStar='dr19/spectro/astra/0.6.0/spectra/star/{shard}/mwmStar-0.6.0-{sdss_id}.fits',
-        mwmVisit='dr19/spectro/astra/0.6.0/spectra/visit/{shard}/mwmVisit-0.6.0-{sdss_id}.fits')}
+    14: dict(
+        apStar='dr14/apogee/spectro/redux/r8/stars/{telescope}/{location_id}/'
+               'apStar-r8-{apogee_id}.fits',
+        aspcapStar='dr14/apogee/spectro/redux/r8/stars/l31c/l31c.2/{location_id}/'
+                   'aspcapStar-r8-l31c.2-{apogee_id}.fits',
+        apVisit='dr14/apogee/spectro/redux/r8/{telescope}/{plate}/{mjd}/'
+                'apVisit-r8-{plate}-{mjd}-{fiberid:03d}.fits',
+    ),
+    16: dict(
+        apStar='dr16/apogee/spectro/redux/r12/stars/{telescope}/{field}/'
+               '{a}Star-r12-{apogee_id}.fits',
+        aspcapStar='dr16/apogee/spectro/aspcap/r12/l33/{telescope}/{field}/'
+                   'aspcapStar-r12-{apogee_id}.fits',
+        apVisit='dr16/apogee/spectro/redux/r12/visit/{telescope}/{field}/{plate}/{mjd}/'
+                '{a}Visit-r12-{plate}-{mjd}-{fiberid:03d}.fits',
+    ),
+    17: dict(
+        apStar='dr17/apogee/spectro/redux/dr17/stars/{telescope}/{field}/'
+               '{a}Star-dr17-{apogee_id}.fits',
+        aspcapStar='dr17/apogee/spectro/aspcap/dr17/synspec_rev1/{telescope}/{field}/'
+                   'aspcapStar-dr17-{apogee_id}.fits',
+        apVisit='dr17/apogee/spectro/redux/dr17/visit/{telescope}/{field}/{plate}/{mjd}/'
+                '{a}Visit-dr17-{plate}-{mjd}-{fiberid:03d}.fits',
+    ),
+    19: dict(
+        mwmStar='dr19/spectro/astra/0.6.0/spectra/star/{shard}/mwmStar-0.6.0-{sdss_id}.fits',
+        mwmVisit='dr19/spectro/astra/0.6.0/spectra/visit/{shard}/mwmVisit-0.6.0-{sdss_id}.fits',
+    ),
+}
+
+# %% ../nbs/00f_archive.ipynb #e027008c
+_TEXT_COLUMNS = ('apogee_id', 'telescope', 'field', 'plate')
+_NUMBER_COLUMNS = ('location_id', 'mjd', 'fiberid', 'sdss_id')
+
+def _path_of(row, number, pattern, needed):
+    "Path of the file of one row of a catalog"
+    empty = [name for name in needed if row[name] != row[name] or str(row[name]).strip() == '']
+    if empty:
+        raise ValueError(f'row {number} has no {", ".join(empty)}, so its file cannot be found')
+    values = {name: int(row[name]) if name in _NUMBER_COLUMNS else str(row[name]).strip() for name in needed}
+    if 'sdss_id' in values:
+        thousands, rest = divmod(values['sdss_id'] % 10_000, 100)
+        values['shard'] = f'{thousands:02d}/{rest:02d}'
+    prefix = 'as' if values.get('telescope') == 'lco25m' else 'ap'
+    return pattern.format(a=prefix, **values)
 
 def sas_paths(
-    table, # Rows of a catalog: `apogee_id`, `telescope`, `field` (DR14: `location_id`; visits: `plate`, `mjd`, `fiberid`), or `sdss_id`
-    kind:str='apStar', # `apStar`, `aspcapStar`, `apVisit`; in DR19 `mwmStar`, `mwmVisit`
-    release:int=17 # Data release: 14, 16, 17 or 19
-) -> list[str]: # Path of each row's file below the SAS
-    "Where the archive keeps the spectra of a catalog"
-    if kind not in SAS_PATHS.get(release, {}): raise ValueError(f'DR{release} has no {kind}: choose from ' + '; '.join(f'DR{r}: {", ".join(k)}' for r,k in SAS_PATHS.items()))
-    t = table.to_pandas() if isinstance(table, Table) else pd.DataFrame(table)
-    t = t.rename(columns=str.lower)
+    # Rows of a catalog: `apogee_id`, `telescope`, `field` (DR14: `location_id`; visits: `plate`, `mjd`, `fiberid`),
+    # or `sdss_id`
+    table: pd.DataFrame | Table | Mapping,
+    kind: str = 'apStar',  # `apStar`, `aspcapStar`, `apVisit`; in DR19 `mwmStar`, `mwmVisit`
+    release: int = 17,     # Data release: 14, 16, 17 or 19
+) -> list[str]:            # Path of each row's file below the SAS
+    "Paths at which the archive keeps the spectra of a catalog"
+    if kind not in SAS_PATHS.get(release, {}):
+        known = '; '.join(f'DR{number}: {", ".join(kinds)}' for number, kinds in SAS_PATHS.items())
+        raise ValueError(f'DR{release} has no {kind}: choose from {known}')
+    rows = table.to_pandas() if isinstance(table, Table) else pd.DataFrame(table)
+    rows = rows.rename(columns=str.lower)
     pattern = SAS_PATHS[release][kind]
-    need = [c for c in ('apogee_id','telescope','field','location_id','plate','mjd','fiberid','sdss_id') if f'{{{c}' in pattern]
-    if missing := [c for c in need if c not in t]: raise ValueError(f'to find {kind} files of DR{release} the table needs {", ".join(need)}; it has no {", ".join(missing)}')
-    def one(r):
-        bad = [c for c in need if r[c]!=r[c] or str(r[c]).strip()=='']
-        if bad: raise ValueError(f'row {r["_row"]} has no {", ".join(bad)}, so its file cannot be found')
-        v = {c:int(r[c]) if c in ('location_id','mjd','fiberid','sdss_id') else str(r[c]).strip() for c in need}
-        if 'sdss_id' in v: v['shard'] = f'{v["sdss_id"]//100%100:02d}/{v["sdss_id"]%100:02d}'
-        return pattern.format(a='as' if v.get('telescope')=='lco25m' else 'ap', **v)
-    return [one(r) for r in t.assign(_row=range(len(t))).to_dict('records')]
+    needed = [name for name in _TEXT_COLUMNS + _NUMBER_COLUMNS if f'{{{name}' in pattern]
+    missing = [name for name in needed if name not in rows]
+    if missing:
+        raise ValueError(f'to find {kind} files of DR{release} the table needs {", ".join(needed)}; '
+                         f'it has no {", ".join(missing)}')
+    return [_path_of(row, number, pattern, needed) for number, row in enumerate(rows.to_dict('records'))]
 
 # %% ../nbs/00f_archive.ipynb #f3e82042
 class _Again(Exception):
-    "Worth another try; `wait` seconds if the server said so"
-    def __init__(self, why, wait=None): super().__init__(why); self.wait = wait
+    "Worth another attempt, after `wait` seconds if the server said so"
+    def __init__(self, why, wait=None):
+        super().__init__(why)
+        self.wait = wait
 
-def _part(dest): return dest.with_name(f'.{dest.name}.part')
+class _Part:
+    "What has come of a file so far: data in a hidden file, and the server's mark of the version they are of"
+    def __init__(self, dest):
+        self.dest = dest
+        self.data = dest.with_name(f'.{dest.name}.part')
+        self.mark = dest.with_name(f'.{dest.name}.part.etag')
+
+    def size_and_mark(self):
+        "Bytes that are here, and the mark of their version; none without a mark"
+        if not self.data.exists() or not self.mark.exists():
+            return 0, ''
+        return self.data.stat().st_size, self.mark.read_text()
+
+    def finish(self):
+        "Give the whole file its name"
+        os.replace(self.data, self.dest)
+        self.mark.unlink(missing_ok=True)
+
+# %% ../nbs/00f_archive.ipynb #29d43d24
+_BUSY = (429, 500, 502, 503, 504)  # answers of a server that may be better next time
+_NO_RANGE = 416                    # the part is longer than the file
+_BLOCK = 1 << 14                   # bytes written at a time
+
+def _check_status(response, part):
+    "An error unless the server sends data"
+    status = response.status_code
+    if status in _BUSY:
+        wait = response.headers.get('Retry-After', '')
+        raise _Again(f'the server answers {status}', float(wait) if wait.isdigit() else None)
+    if status == _NO_RANGE:
+        part.data.unlink(missing_ok=True)
+        raise _Again('the server has no such range')
+    if status not in (200, 206):
+        raise ValueError(f'the server answers {status} {response.reason}')
+
+def _receive(response, part, have):
+    "Write what comes behind the `have` bytes; number of bytes that should be there then, None if not announced"
+    _check_status(response, part)
+    if response.status_code == 200:
+        have = 0  # all of it comes once more
+    part.mark.write_text(response.headers.get('ETag') or response.headers.get('Last-Modified') or '')
+    length = response.headers.get('Content-Length')
+    with part.data.open('ab' if have else 'wb') as file:
+        for block in response.iter_content(_BLOCK):
+            file.write(block)
+    return None if length is None else have + int(length)
 
 def _pull(session, url, part, timeout):
-    "One attempt: data into `part`, from where it stops"
+    "One attempt to get the rest of a file"
     import requests
-    mark = part.with_name(part.name+'.etag')
-    have,etag = (part.stat().st_size,mark.read_text()) if part.exists() and mark.exists() else (0,'')
-    head = {'Range':f'bytes={have}-', 'If-Range':etag} if have and etag else {}
+    broken = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    have, mark = part.size_and_mark()
+    headers = {'Accept-Encoding': 'identity'}
+    if have and mark:
+        headers |= {'Range': f'bytes={have}-', 'If-Range': mark}
+    else:
+        have = 0
     try:
-        with session.get(url, stream=True, timeout=timeout, headers=head | {'Accept-Encoding':'identity'}) as r:
-            if r.status_code in (429,500,502,503,504):
-                wait = r.headers.get('Retry-After', '')
-                raise _Again(f'the server answers {r.status_code}', float(wait) if wait.isdigit() else None)
-            if r.status_code==416: part.unlink(missing_ok=True); raise _Again('the server has no such range')
-            if r.status_code not in (200,206): raise ValueError(f'the server answers {r.status_code} {r.reason}')
-            if r.status_code==200: have = 0
-            mark.write_text(r.headers.get('ETag') or r.headers.get('Last-Modified') or '')
-            length = r.headers.get('Content-Length')
-            with part.open('ab' if have else 'wb') as f:
-                for b in r.iter_content(1<<14): f.write(b)
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as e: raise _Again(f'the connection broke ({type(e).__name__})') from e
-    size = part.stat().st_size
-    if length is not None and size!=have+int(length): raise _Again(f'{size:,} of {have+int(length):,} bytes came')
+        with session.get(url, stream=True, timeout=timeout, headers=headers) as response:
+            expected = _receive(response, part, have)
+    except broken as e:
+        raise _Again(f'the connection broke ({type(e).__name__})') from e
+    size = part.data.stat().st_size
+    if expected is not None and size != expected:
+        raise _Again(f'{size:,} of {expected:,} bytes came')
 
-def _verify(part, dest, sha1):
-    "Is what came the file? If not it is thrown away"
-    try:
-        if sha1 and (got := hashlib.sha1(part.read_bytes()).hexdigest())!=sha1: raise _Again(f'the SHA-1 sum is {got[:12]}..., not {sha1[:12]}...')
-        if dest.name.endswith(('.fits','.fits.gz')):
-            try: _fits(part, lambda path, hs: None)
-            except ValueError as e: raise _Again(_line(e).split(': ', 1)[1]) from e
-    except _Again: part.unlink(missing_ok=True); raise
-
-def _fetch_one(session, url, dest, sha1, retries, pause, timeout):
-    if dest.exists(): return 'present',''
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    part,why = _part(dest),''
-    for i in range(retries+1):
+# %% ../nbs/00f_archive.ipynb #cc352d3f
+def _flaw(path, name, sha1):
+    "What is wrong with the data of a file; `''` if nothing"
+    if sha1:
+        found = hashlib.sha1(path.read_bytes()).hexdigest()
+        if found != sha1:
+            return f'the SHA-1 sum is {found[:12]}..., not {sha1[:12]}...'
+    if name.endswith(('.fits', '.fits.gz')):
         try:
-            _pull(session, url, part, timeout)
-            _verify(part, dest, sha1)
-            os.replace(part, dest)
-            part.with_name(part.name+'.etag').unlink(missing_ok=True)
-            return 'fetched',''
+            _fits(path, lambda path, hdus: None)
+        except ValueError as e:
+            return _line(e).split(': ', 1)[1]
+    return ''
+
+@dataclass(frozen=True)
+class _Patience:
+    "How often and how long to wait"
+    retries: int   # Further attempts for each file
+    pause: float   # Seconds before the second attempt; doubled each time
+    timeout: tuple[float, float]  # Seconds to wait for a connection, and for data
+
+def _fetch_one(session, url, dest, sha1, patience):
+    "Status of one file (`fetched`, `present`, `failed`), and what went wrong"
+    if dest.exists():
+        return 'present', ''
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    part = _Part(dest)
+    why = ''
+    for attempt in range(patience.retries + 1):
+        try:
+            _pull(session, url, part, patience.timeout)
+            if flaw := _flaw(part.data, dest.name, sha1):
+                part.data.unlink()
+                raise _Again(flaw)
+            part.finish()
+            return 'fetched', ''
         except _Again as e:
             why = str(e)
-            if i<retries: time.sleep(pause*2**i if e.wait is None else e.wait)
-        except (ValueError, OSError) as e: return 'failed',_line(e)
-    return 'failed',f'{why}, {retries+1} times'
+            if attempt < patience.retries:
+                time.sleep(patience.pause * 2**attempt if e.wait is None else e.wait)
+        except (ValueError, OSError) as e:
+            return 'failed', _line(e)
+    return 'failed', f'{why}, {patience.retries + 1} times'
+
+# %% ../nbs/00f_archive.ipynb #3a519a27
+_SHA1_DIGITS = 40
+
+def _sas_url(path): return f'{conf.sas_url}/{quote(str(path), safe="/+")}'
+
+def _sums_text(source, session, timeout):
+    "Text of a file of checksums, on disk or below the SAS"
+    if Path(source).is_file():
+        return Path(source).read_text()
+    response = session.get(_sas_url(source), timeout=timeout)
+    if response.status_code != 200:
+        raise ValueError(f'{source}: no such file of checksums (the server answers {response.status_code})')
+    return response.text
+
+def _parse_sums(text, source):
+    "`{path: SHA-1}` from lines `<sum>  <name>`, by the name as it stands and by its path below the SAS"
+    folder = PurePosixPath(str(source)).parent
+    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+    bad = [line for line in lines if len(line) != 2 or len(line[0]) != _SHA1_DIGITS]
+    if bad:
+        raise ValueError(f'{source}: {len(bad)} lines are no SHA-1 sum and name')
+    sums = {}
+    for sha1, name in lines:
+        name = name.strip().lstrip('*')
+        sums[name] = sha1.lower()
+        sums[str(folder/name.removeprefix('./'))] = sha1.lower()
+    return sums
 
 def _sums(checksums, session, timeout):
-    "`path: sha1` from a dictionary, or from files of sums"
-    if checksums is None or isinstance(checksums, dict): return checksums or {}
-    out = {}
-    for c in [checksums] if isinstance(checksums, (str,os.PathLike)) else checksums:
-        if Path(c).is_file(): text = Path(c).read_text()
-        else:
-            r = session.get(f'{conf.sas_url}/{quote(str(c), safe="/+")}', timeout=timeout)
-            if r.status_code!=200: raise ValueError(f'{c}: no such file of checksums (the server answers {r.status_code})')
-            text = r.text
-        folder = PurePosixPath(str(c)).parent
-        lines = [l.split(None, 1) for l in text.splitlines() if l.strip()]
-        if bad := [l for l in lines if len(l)!=2 or len(l[0])!=40]: raise ValueError(f'{c}: {len(bad)} lines are no SHA-1 sum and name')
-        for s,name in lines: out[str(folder/name.strip().lstrip('*').removeprefix('./'))] = out[name.strip().lstrip('*')] = s.lower()
-    return out
+    "`{path: SHA-1}` from a dictionary, or from files of sums"
+    if checksums is None or isinstance(checksums, Mapping):
+        return checksums or {}
+    sources = [checksums] if isinstance(checksums, (str, os.PathLike)) else checksums
+    sums = {}
+    for source in sources:
+        sums |= _parse_sums(_sums_text(source, session, timeout), source)
+    return sums
 
-def fetch(
-    paths, # Paths below the SAS, from `sas_paths`
-    out, # Folder; the tree below it is the archive's
-    checksums=None, # `{path: SHA-1}`, or `.sha1sum` files on disk or below the SAS
-    workers:int=4, # Connections at a time, at most 8
-    retries:int=5, # Further attempts for each file
-    pause:float=1., # Seconds before the second attempt; doubled each time
-    timeout=(10,60), # Seconds to wait for a connection, and for data
-    quiet:bool=False # No progress bar
-) -> pd.DataFrame: # `path`, `file` (on disk), `status` (`fetched`, `present`, `failed`), `error`, one row per path
-    "Download files from the archive, whole or not at all; run again, it brings what is missing"
+# %% ../nbs/00f_archive.ipynb #e220a74f
+_MOST_WORKERS = 8  # connections at a time: the archive is shared
+
+def _session_per_thread():
+    "A function that returns the session of the thread that calls it"
     import requests
     from stellar_gen import __version__
-    if not 1<=workers<=8: raise ValueError(f'workers={workers}: the archive is shared; choose 1 to 8')
-    paths,out = list(dict.fromkeys([paths] if isinstance(paths, str) else paths)),Path(out)
-    if odd := [p for p in paths if PurePosixPath(p).is_absolute() or '..' in PurePosixPath(p).parts]: raise ValueError(f'{len(odd)} paths are not below the archive (first: {odd[0]})')
     local = threading.local()
+
     def session():
-        if not hasattr(local, 's'): local.s = requests.Session(); local.s.headers['User-Agent'] = f'stellar_gen/{__version__}'
-        return local.s
+        if not hasattr(local, 'session'):
+            local.session = requests.Session()
+            local.session.headers['User-Agent'] = f'stellar_gen/{__version__}'
+        return local.session
+
+    return session
+
+def _is_outside(path):
+    "Does a path lead out of the archive?"
+    return PurePosixPath(path).is_absolute() or '..' in PurePosixPath(path).parts
+
+def fetch(
+    paths: str | Iterable[str],  # Paths below the SAS, from `sas_paths`
+    out: str | os.PathLike,      # Folder; the tree below it is the archive's
+    # `{path: SHA-1}`, or `.sha1sum` files on disk or below the SAS
+    checksums: Mapping[str, str] | str | os.PathLike | Iterable[str | os.PathLike] | None = None,
+    workers: int = 4,            # Connections at a time, at most 8
+    retries: int = 5,            # Further attempts for each file
+    pause: float = 1.,           # Seconds before the second attempt; doubled each time
+    timeout: tuple[float, float] = (10, 60),  # Seconds to wait for a connection, and for data
+    quiet: bool = False,         # No progress bar
+    # `path`, `file` (on disk), `status` (`fetched`, `present`, `failed`), `error`, one row per path
+) -> pd.DataFrame:
+    "Download files from the archive, whole or not at all; run again, it brings what is missing"
+    if not 1 <= workers <= _MOST_WORKERS:
+        raise ValueError(f'workers={workers}: the archive is shared; choose 1 to {_MOST_WORKERS}')
+    wanted = list(dict.fromkeys([paths] if isinstance(paths, str) else paths))
+    outside = [path for path in wanted if _is_outside(path)]
+    if outside:
+        raise ValueError(f'{len(outside)} paths are not below the archive (first: {outside[0]})')
+    session = _session_per_thread()
     sums = _sums(checksums, session(), timeout)
-    def one(p): return p,str(out/p),*_fetch_one(session(), f'{conf.sas_url}/{quote(p, safe="/+")}', out/p, sums.get(p), retries, pause, timeout)
-    with ThreadPoolExecutor(workers) as pool: rows = list(progress(pool.map(one, paths), 'fetching', len(paths), quiet))
-    return pd.DataFrame(rows, columns=['path','file','status','error'])
+    patience = _Patience(retries, pause, timeout)
+
+    def one(path):
+        file = Path(out)/path
+        status, error = _fetch_one(session(), _sas_url(path), file, sums.get(path), patience)
+        return dict(path=path, file=str(file), status=status, error=error)
+
+    with ThreadPoolExecutor(workers) as pool:
+        rows = list(progress(pool.map(one, wanted), 'fetching', len(wanted), quiet))
+    return pd.DataFrame(rows, columns=['path', 'file', 'status', 'error'])
 
 # %% ../nbs/00f_archive.ipynb #4101d2bd
-UNITS = dict(ra=u.deg, dec=u.deg, glon=u.deg, glat=u.deg, teff=u.K, teff_err=u.K, logg=u.dex, logg_err=u.dex, fe_h=u.dex, fe_h_err=u.dex, m_h=u.dex, alpha_m=u.dex,
-    vhelio=u.km/u.s, vhelio_avg=u.km/u.s, vscatter=u.km/u.s, vsini=u.km/u.s, bc=u.km/u.s, vrel=u.km/u.s, j=u.mag, h=u.mag, k=u.mag, pmra=u.mas/u.yr, pmdec=u.mas/u.yr) # of the SkyServer tables' columns
+_COLUMNS_OF = {
+    u.deg: 'ra dec glon glat',
+    u.K: 'teff teff_err',
+    u.dex: 'logg logg_err fe_h fe_h_err m_h alpha_m',
+    u.km/u.s: 'vhelio vhelio_avg vscatter vsini bc vrel',
+    u.mag: 'j h k',
+    u.mas/u.yr: 'pmra pmdec',
+}
+# Units of the columns of SkyServer's tables
+UNITS = {name: unit for unit, names in _COLUMNS_OF.items() for name in names.split()}
 
-_STAR = 's.apogee_id, s.telescope, s.field, s.location_id, s.ra, s.dec, s.glon, s.glat, s.snr, s.nvisits, s.vhelio_avg, s.vscatter, s.starflag, s.j, s.h, s.k'
-_ASPCAP = 'a.teff, a.teff_err, a.logg, a.logg_err, a.fe_h, a.fe_h_err, a.m_h, a.alpha_m, a.vsini, a.aspcapflag'
-_VISIT = 'v.apogee_id, v.telescope, v.field, v.location_id, v.plate, v.mjd, v.fiberid, v.ra, v.dec, v.snr, v.vhelio, v.bc, v.vrel, v.starflag'
+# %% ../nbs/00f_archive.ipynb #b5446ed7
+_STAR_COLUMNS = """
+    s.apogee_id, s.telescope, s.field, s.location_id, s.ra, s.dec, s.glon, s.glat, s.snr, s.nvisits,
+    s.vhelio_avg, s.vscatter, s.starflag, s.j, s.h, s.k,
+    a.teff, a.teff_err, a.logg, a.logg_err, a.fe_h, a.fe_h_err, a.m_h, a.alpha_m, a.vsini, a.aspcapflag
+"""
+_VISIT_COLUMNS = """
+    v.apogee_id, v.telescope, v.field, v.location_id, v.plate, v.mjd, v.fiberid, v.ra, v.dec, v.snr,
+    v.vhelio, v.bc, v.vrel, v.starflag
+"""
+_QUERIES = dict(  # columns and table by what is asked for
+    stars=(_STAR_COLUMNS, 'apogeeStar s JOIN aspcapStar a ON a.apstar_id = s.apstar_id'),
+    visits=(_VISIT_COLUMNS, 'apogeeVisit v'),
+)
 
 def apogee_sql(
-    what:str='stars', # `stars` (combined spectra and ASPCAP's labels) or `visits`
-    where:str='', # Condition; the tables are `s` (apogeeStar) and `a` (aspcapStar), or `v` (apogeeVisit)
-    top:int|None=None # At most so many rows
-) -> str: # SQL for `query_sql`
-    "Ask SkyServer for APOGEE stars or visits"
-    if what not in ('stars','visits'): raise ValueError(f"what={what!r}: choose 'stars' or 'visits'")
-    cols,table = (f'{_STAR}, {_ASPCAP}','apogeeStar s JOIN aspcapStar a ON a.apstar_id = s.apstar_id') if what=='stars' else (_VISIT,'apogeeVisit v')
-    return f'SELECT {f"TOP {int(top)} " if top else ""}{cols} FROM {table}' + (f' WHERE {where}' if where else '')
+    what: str = 'stars',      # `stars` (combined spectra and ASPCAP's labels) or `visits`
+    where: str = '',          # Condition; the tables are `s` (apogeeStar) and `a` (aspcapStar), or `v` (apogeeVisit)
+    top: int | None = None,   # At most so many rows
+) -> str:                     # SQL for `query_sql`
+    "A query for APOGEE stars or visits"
+    if what not in _QUERIES:
+        raise ValueError(f"what={what!r}: choose 'stars' or 'visits'")
+    columns, table = _QUERIES[what]
+    limit = f'TOP {int(top)} ' if top else ''
+    condition = f' WHERE {where}' if where else ''
+    return f'SELECT {limit}{" ".join(columns.split())} FROM {table}{condition}'
 
-def _answer(name, ask):
-    "What a service answers, or one line that says what it did not like"
+# %% ../nbs/00f_archive.ipynb #d0d3b403
+def _answer(name, ask: Callable):
+    "The answer of a service, or an error of one line"
     import requests
-    from astroquery.exceptions import RemoteServiceError,TimeoutError
-    try: return ask()
-    except (requests.RequestException, RemoteServiceError, TimeoutError, OSError) as e: raise ConnectionError(f'{name}: no answer ({_line(e)[:200]})') from e
+    from astroquery.exceptions import InvalidQueryError, RemoteServiceError, TimeoutError
+    try:
+        return ask()
+    except (requests.RequestException, InvalidQueryError, RemoteServiceError, TimeoutError, OSError) as e:
+        raise ConnectionError(f'{name}: no answer ({_line(e)[:200]})') from e
+
+# %% ../nbs/00f_archive.ipynb #2d9fea47
+_NOT_MEASURED = -9999  # what SkyServer answers where nothing was measured, or less
+
+def _measured(column):
+    "A column as floats (N,), `NaN` where nothing was measured"
+    values = np.ma.filled(column.astype(float), np.nan)
+    return np.where(values <= _NOT_MEASURED, np.nan, values)
+
+def _skyserver_table(text):
+    "A table from SkyServer's CSV, names in lower case, with units"
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith('#')]
+    table = Table.read(lines, format='ascii.csv')
+    table.rename_columns(table.colnames, [name.lower() for name in table.colnames])
+    for name in table.colnames:
+        kind = table[name].dtype.kind
+        if kind == 'f' or (kind == 'i' and name in UNITS):
+            table[name] = _measured(table[name])
+        table[name].unit = UNITS.get(name)
+    return table
 
 def query_sql(
-    sql:str, # SQL of SkyServer's tables
-    release:int=17 # Data release
-) -> Table: # Names in lower case, with units where they are known
-    "Ask SkyServer"
-    from astroquery.sdss import SDSS,conf as sdss
-    with sdss.set_temp('skyserver_baseurl', conf.skyserver_url): r = _answer(conf.skyserver_url, lambda: SDSS.query_sql_async(sql, data_release=release, cache=False))
-    text = r.text.strip()
-    if r.status_code!=200 or text[:1] in '<{[' or 'error_message' in text: raise ValueError(f'SkyServer refuses this query: {_line(text.split("ErrorMessage", 1)[-1])[:300]}')
-    lines = [l for l in text.splitlines() if l.strip() and not l.startswith('#')]
-    t = Table.read(lines, format='ascii.csv')
-    t.rename_columns(t.colnames, [c.lower() for c in t.colnames])
-    for c in t.colnames:
-        if t[c].dtype.kind=='f' or (c in UNITS and t[c].dtype.kind=='i'): t[c] = np.where((a := np.ma.filled(t[c].astype(float), np.nan))<=-9999, np.nan, a)
-        t[c].unit = UNITS.get(c)
-    return t
+    sql: str,           # SQL of SkyServer's tables
+    release: int = 17,  # Data release
+) -> Table:             # Names in lower case, with units where they are known
+    "What SkyServer answers to SQL"
+    from astroquery.sdss import SDSS, conf as sdss
+
+    def ask():
+        return SDSS.query_sql_async(sql, data_release=release, cache=False)
+
+    with sdss.set_temp('skyserver_baseurl', conf.skyserver_url):
+        response = _answer(conf.skyserver_url, ask)
+    text = response.text.strip()
+    is_data = text[:1] not in ('<', '{', '[') and 'error_message' not in text
+    if response.status_code != 200 or not is_data:
+        message = text.split('ErrorMessage', 1)[-1]
+        raise ValueError(f'SkyServer refuses this query: {_line(message)[:300]}')
+    return _skyserver_table(text)
 
 # %% ../nbs/00f_archive.ipynb #1c09cdbe
 def query_vizier(
-    catalog:str, # Name of a table, for example `III/286/catalog`
-    columns=('*',), # Columns to return; `*` stands for the default ones
-    rows:int=-1, # At most so many; -1 for all
-    **constraints # Conditions by column, for example `Teff='<4000'`
-) -> Table: # With units
-    "Ask VizieR for rows of a catalog"
+    catalog: str,                     # Name of a table, for example `III/286/catalog`
+    columns: Sequence[str] = ('*',),  # Columns to return; `*` stands for the default ones
+    rows: int = -1,                   # At most so many; -1 for all
+    **constraints,                    # Conditions by column, for example `Teff='<4000'`
+) -> Table:                           # With units
+    "Rows of a catalog in VizieR"
     from astroquery.vizier import VizierClass
+
     class Mirror(VizierClass):
-        def _server_to_url(self, return_type='votable'): return f'{conf.vizier_url}/viz-bin/{return_type}'
-    v = Mirror(columns=list(columns), row_limit=rows)
-    found = _answer(conf.vizier_url, lambda: v.query_constraints(catalog=catalog, cache=False, **constraints))
+        def _server_to_url(self, return_type='votable'):
+            return f'{conf.vizier_url}/viz-bin/{return_type}'
+
+    service = Mirror(columns=list(columns), row_limit=rows)
+
+    def ask():
+        return service.query_constraints(catalog=catalog, cache=False, **constraints)
+
+    found = _answer(conf.vizier_url, ask)
     return found[0] if len(found) else Table()
 
+# %% ../nbs/00f_archive.ipynb #7ccd5b76
+@contextmanager
+def _quiet():
+    "Nothing printed and no warning: clients of archives talk when they are imported and when a job runs"
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        yield
+
+def _gaia_job(adql, **upload):
+    "The result of a job of the Gaia archive; a synchronous query would stop at 2,000 rows and not say so"
+    with _quiet():
+        from astroquery.gaia import GaiaClass
+        gaia = GaiaClass(gaia_tap_server=conf.gaia_url, gaia_data_server=conf.gaia_url, show_server_messages=False)
+        return gaia.launch_job_async(adql, **upload).get_results()
+
 def query_gaia(
-    adql:str # ADQL, for example `SELECT TOP 10 source_id, ra, dec FROM gaiadr3.gaia_source`
-) -> Table: # With units; `source_id` is a 64-bit integer
-    "Ask the Gaia archive"
-    def ask():
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()): # its import and its jobs talk
-            warnings.simplefilter('ignore')
-            from astroquery.gaia import GaiaClass
-            gaia = GaiaClass(gaia_tap_server=conf.gaia_url, gaia_data_server=conf.gaia_url, show_server_messages=False)
-            return gaia.launch_job_async(adql).get_results() # the synchronous kind stops at 2,000 rows and does not say so
-    return _answer(conf.gaia_url, ask)
+    adql: str,  # ADQL, for example `SELECT TOP 10 source_id, ra, dec FROM gaiadr3.gaia_source`
+) -> Table:     # With units; `source_id` is a 64-bit integer
+    "What the Gaia archive answers to ADQL"
+    return _answer(conf.gaia_url, lambda: _gaia_job(adql))

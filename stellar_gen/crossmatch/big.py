@@ -12,50 +12,111 @@ import warnings
 import numpy as np
 import pandas as pd
 from astropy import units as u
+from astropy.coordinates import Latitude, Longitude
 
-from .match import _table, crossmatch
+from stellar_gen.crossmatch.match import (
+    _NO_MOTIONS, _as_frame, _has_motions, _match_tables, _nothing_moves, _Whole,
+)
 
 # %% ../../nbs/01c_big.ipynb #9014b042
-def _is_hats(t): return hasattr(t, 'hc_structure')
+def _is_partitioned(table): return hasattr(table, 'hc_structure')
 
-def _to_hats(table, ra, dec, margin):
+def _mapped(catalog, function, columns):
+    "A small table for each partition, all of them put together"
+    nothing = pd.DataFrame({name: np.array([], kind) for name, kind in columns.items()})
+    return catalog.map_partitions(function, meta=nothing).compute(progress_bar=sys.stderr.isatty())
+
+# %% ../../nbs/01c_big.ipynb #9addddeb
+def _fastest(table):
+    "Largest proper motion of a table, mas/yr, as a table of one row"
+    motion = np.hypot(table.pmra.to_numpy(float), table.pmdec.to_numpy(float))
+    return pd.DataFrame(dict(motion=[np.nanmax(motion, initial=0)]))
+
+def _largest_motion(left, right, epochs):
+    "How far (arcsec) a star may move between the epochs"
+    if _nothing_moves(epochs):
+        return 0.
+    moving = [table for table in (left, right) if _has_motions(table)]
+    if not moving:
+        raise ValueError(_NO_MOTIONS)
+    if any(isinstance(epoch, str) for epoch in epochs):
+        raise ValueError('partitioned catalogs are matched with one epoch for each side: give two numbers')
+    table = moving[0]
+    found = _mapped(table, _fastest, dict(motion=float)) if _is_partitioned(table) else _fastest(_as_frame(table))
+    return found.motion.max() / 1000 * abs(epochs[0] - epochs[1])
+
+# %% ../../nbs/01c_big.ipynb #a42691b2
+_ORDER = 8         # of the HEALPix pixels that stars are counted in: 0.05 square degrees
+_INDEX_ORDER = 29  # of the HEALPix numbers that index a catalog of LSDB
+
+def _count_stars(table):
+    "Stars of one partition in each HEALPix pixel"
+    pixels = np.asarray(table.index, np.int64) >> 2*(_INDEX_ORDER - _ORDER)
+    pixel, n = np.unique(pixels, return_counts=True)
+    return pd.DataFrame(dict(pixel=pixel, n=n))
+
+def _density_around(catalog, ra, dec):
+    "Stars of a catalog per steradian around positions (N,), deg"
+    from cdshealpix.nested import lonlat_to_healpix
+    count = _mapped(catalog, _count_stars, dict(pixel=np.int64, n=np.int64)).groupby('pixel').n.sum()
+    pixel = lonlat_to_healpix(Longitude(ra*u.deg), Latitude(dec*u.deg), _ORDER)
+    per_pixel = count.reindex(pixel).fillna(1).to_numpy()
+    return per_pixel * 12 * 4**_ORDER / (4*np.pi)
+
+# %% ../../nbs/01c_big.ipynb #88d6f22a
+_LEAST_MARGIN = 5.  # arcsec
+
+def _as_catalog(table, options, search):
+    "A table of any kind as a partitioned catalog"
+    if _is_partitioned(table):
+        return table
     import lsdb
+    margin = max(2*search, _LEAST_MARGIN)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        return lsdb.from_dataframe(_table(table), ra_column=ra, dec_column=dec, margin_threshold=margin)
+        return lsdb.from_dataframe(
+            _as_frame(table), ra_column=options.ra, dec_column=options.dec, margin_threshold=margin)
 
-def _counts(catalog, order=8):
-    "Stars in each HEALPix pixel of an order"
-    def count(df): pixel,n = np.unique(np.asarray(df.index, np.int64)>>(2*(29-order)), return_counts=True); return pd.DataFrame(dict(pixel=pixel, n=n))
-    c = catalog.map_partitions(count, meta=pd.DataFrame(dict(pixel=np.array([], np.int64), n=np.array([], np.int64)))).compute(progress_bar=sys.stderr.isatty())
-    return c.groupby('pixel').n.sum()
+def _check_margin(catalog, search, radius):
+    "An error if stars across the borders of partitions would be missed"
+    margin = catalog.margin.hc_structure.catalog_info.margin_threshold if catalog.margin is not None else 0
+    if margin < search:
+        why = ' because of proper motions' if search > radius else ''
+        raise ValueError(f'the right catalog has a margin of {margin:g} arcsec, but {search:.1f} are searched{why}: '
+                         'make it with a wider one')
 
-def _crossmatch_hats(left, right, radius, how, ra, dec, epochs, errors, mags, most=20):
-    "As `crossmatch`, where a side is a catalog of LSDB"
-    move,bar = 0.,sys.stderr.isatty()
-    if None not in epochs and epochs[0]!=epochs[1]:
-        side = next((t for t in (left,right) if {'pmra','pmdec'}<=set(t.columns)), None)
-        if side is None: raise ValueError('the epochs differ, but neither table has the columns pmra and pmdec (mas/yr): give proper motions, or leave the epochs out')
-        if any(isinstance(e, str) for e in epochs): raise ValueError('partitioned catalogs are matched with one epoch for each side: give two numbers')
-        def fastest(df): return pd.DataFrame(dict(pm=[np.nanmax(np.hypot(df.pmra.to_numpy(float), df.pmdec.to_numpy(float)), initial=0)]))
-        pm = side.map_partitions(fastest, meta=pd.DataFrame(dict(pm=[0.]))).compute(progress_bar=bar).pm.max() if _is_hats(side) else fastest(_table(side)).pm[0]
-        move = pm/1000*abs(epochs[0]-epochs[1])
-    search = radius+move
-    left,right = (t if _is_hats(t) else _to_hats(t, ra, dec, max(2*search, 5)) for t in (left,right))
-    margin = right.margin.hc_structure.catalog_info.margin_threshold if right.margin is not None else 0
-    if margin<search: raise ValueError(f'the right catalog has a margin of {margin:g} arcsec, but {search:.1f} are searched{" because of proper motions" if move else ""}: make it with a wider one')
+# %% ../../nbs/01c_big.ipynb #e528deaa
+_MOST = 20  # candidates of one star that LSDB is asked for
+
+def _found(left, right, search):
+    "Every pair of two catalogs within `search` arcsec, with the columns of both, suffixed `_l` and `_r`"
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        found = pd.DataFrame(left.crossmatch(right, n_neighbors=most, radius_arcsec=search, suffixes=('_l','_r'), suffix_method='all_columns', log_changes=False).compute(progress_bar=bar))
-    def stars(s):
-        t = found[[c for c in found if c.endswith(s)]].rename(columns=lambda c: c[:-2])
-        return t.drop_duplicates().sort_values([ra,dec]).reset_index(drop=True)
-    l,r = stars('_l'),stars('_r')
-    if (full := found.groupby([ra+'_l',dec+'_l']).size()==most).any(): raise ValueError(f'{full.sum()} stars have {most} candidates or more within {search:.1f} arcsec: choose a smaller radius')
-    counts,total = _counts(right),left.hc_structure.catalog_info.total_rows
-    def density(t):
-        from cdshealpix.nested import lonlat_to_healpix
-        from astropy.coordinates import Latitude,Longitude
-        pixel = lonlat_to_healpix(Longitude(t[ra].to_numpy(float)*u.deg), Latitude(t[dec].to_numpy(float)*u.deg), 8)
-        return counts.reindex(pixel).fillna(1).to_numpy()*12*4**8/(4*np.pi)
-    return crossmatch(l, r, radius, how, ra, dec, epochs, errors, mags, _crowd=(density,total))
+        pairs = left.crossmatch(
+            right, n_neighbors=_MOST, radius_arcsec=search,
+            suffixes=('_l', '_r'), suffix_method='all_columns', log_changes=False)
+        return pd.DataFrame(pairs.compute(progress_bar=sys.stderr.isatty()))
+
+def _stars(found, suffix, ra, dec):
+    "The stars of one side, each once, in the order of the sky"
+    columns = [name for name in found if name.endswith(suffix)]
+    side = found[columns].rename(columns=lambda name: name.removesuffix(suffix))
+    return side.drop_duplicates().sort_values([ra, dec]).reset_index(drop=True)
+
+def _match_catalogs(left, right, options):
+    "As `_match_tables`, where a side is a catalog of LSDB"
+    ra, dec = options.ra, options.dec
+    search = options.radius + _largest_motion(left, right, options.epochs)
+    left = _as_catalog(left, options, search)
+    right = _as_catalog(right, options, search)
+    _check_margin(right, search, options.radius)
+    found = _found(left, right, search)
+    full = found.groupby([f'{ra}_l', f'{dec}_l']).size() == _MOST
+    if full.any():
+        raise ValueError(f'{full.sum()} stars have {_MOST} candidates or more within {search:.1f} arcsec: '
+                         'choose a smaller radius')
+    left_stars = _stars(found, '_l', ra, dec)
+    right_stars = _stars(found, '_r', ra, dec)
+    density = _density_around(right, left_stars[ra].to_numpy(float), left_stars[dec].to_numpy(float))
+    whole = _Whole(density, left.hc_structure.catalog_info.total_rows)
+    return _match_tables(left_stars, right_stars, options, whole)

@@ -6,69 +6,130 @@
 __all__ = ['ID_KINDS', 'normalize_ids', 'match_ids', 'id_to_position']
 
 # %% ../../nbs/01a_ids.ipynb #75b47c89
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from .match import _columns, _table
+from .match import _as_frame, _take_rows
 
 # %% ../../nbs/01a_ids.ipynb #db6c07f1
-ID_KINDS = dict(apogee='text', twomass='text', lamost_designation='text', gaia='number', galah_star='number', galah_sobject='number', lamost_obsid='number', kic='number')
+ID_KINDS = dict(
+    apogee='text',
+    twomass='text',
+    lamost_designation='text',
+    gaia='number',
+    galah_star='number',
+    galah_sobject='number',
+    lamost_obsid='number',
+    kic='number',
+)
 
-_LARGEST_ID = 2**63-1 # what 64 bits with a sign hold
+_TWOMASS = r'^(?:2MASS\s*)?(?:2M|AP|J)?\s*(\d{7,8}[+-]\d{7})[A-Z]?$'
+_SPELLINGS = dict(  # what is kept of a name, by kind
+    apogee=_TWOMASS,
+    twomass=_TWOMASS,
+    lamost_designation=r'^(?:LAMOST\s*)?J?(\d{6}\.\d+[+-]\d{6}\.\d+)$',
+)
 
-def _whole(numbers, kind):
-    "A series of whole numbers as int64, 0 where there is none"
-    large = numbers[numbers>_LARGEST_ID]
-    if len(large): raise ValueError(
-        f'{len(large)} of {len(numbers)} values are too large for {kind} numbers (first: {large.iloc[0]}): give whole numbers up to {_LARGEST_ID}')
+def _text(value):
+    "An identifier as text in capitals, `''` where there is none"
+    if value is None or value is pd.NA or value != value:
+        return ''
+    text = value.decode('ascii', 'replace') if isinstance(value, bytes) else str(value)
+    return text.strip(' \0').upper()
+
+# %% ../../nbs/01a_ids.ipynb #42186625
+_LARGEST_ID = 2**63 - 1  # what 64 bits with a sign hold
+_NUMBER = r'^(?:GAIA\s*E?DR\d\s*|KIC\s*|KPLR\s*)?0*(\d{1,19})$'
+_NO_NUMBER = ['', '-9999', '-1', 'NAN', '<NA>', 'NONE', '--']
+
+def _whole_numbers(numbers, kind):
+    "A series of whole numbers as int64 (N,), 0 where there is none"
+    large = numbers[numbers > _LARGEST_ID]
+    if len(large):
+        raise ValueError(f'{len(large)} of {len(numbers)} values are too large for {kind} numbers '
+                         f'(first: {large.iloc[0]}): give whole numbers up to {_LARGEST_ID}')
     return numbers.clip(lower=0).to_numpy(np.int64)
 
+def _parsed_numbers(text, kind):
+    "Numbers that a series of text spells, as int64 (N,), 0 where there is none"
+    digits = text.str.extract(_NUMBER, expand=False)
+    odd = text[digits.isna() & ~text.isin(_NO_NUMBER)]
+    if len(odd):
+        raise ValueError(f'{len(odd)} of {len(text)} values are no {kind} numbers (first: {odd.iloc[0]!r}): '
+                         'give whole numbers')
+    numbers = [int(d) if isinstance(d, str) else 0 for d in digits]
+    return _whole_numbers(pd.Series(numbers, dtype='uint64'), kind)
+
+# %% ../../nbs/01a_ids.ipynb #56a604c6
+def _refuse_floats(values):
+    "An error if a series of floats holds any number"
+    if (known := values.notna()).any():
+        raise ValueError(f'{known.sum()} identifiers have passed through a floating-point number and may be wrong in '
+                         'their last digits: read this column as integers or text')
+
 def normalize_ids(
-    values, # Identifiers (N,): text, bytes or whole numbers
-    kind:str='apogee' # A key of `ID_KINDS`
-) -> np.ndarray: # (N,): text, `''` where there is none; or int64, 0 where there is none
+    values: Sequence | np.ndarray | pd.Series,  # Identifiers (N,): text, bytes or whole numbers
+    kind: str = 'apogee',  # A key of `ID_KINDS`
+) -> np.ndarray:           # (N,): text, `''` where there is none; or int64, 0 where there is none
     "Identifiers in one spelling"
-    if kind not in ID_KINDS: raise ValueError(f'unknown kind of identifier {kind!r}: choose from {", ".join(ID_KINDS)}')
-    s = pd.Series(np.asarray(values) if not isinstance(values, (pd.Series,pd.arrays.IntegerArray)) else values).reset_index(drop=True)
-    if ID_KINDS[kind]=='number' and pd.api.types.is_integer_dtype(s): return _whole(s.fillna(0), kind)
-    if pd.api.types.is_float_dtype(s):
-        if s.isna().all(): return np.zeros(len(s), np.int64) if ID_KINDS[kind]=='number' else np.full(len(s), '')
-        raise ValueError(f'{s.notna().sum()} identifiers have passed through a floating-point number and may be wrong in their last digits: read this column as integers or text')
-    def text(v): return '' if v is None or v is pd.NA or v!=v else (v.decode('ascii', 'replace') if isinstance(v, bytes) else str(v)).strip(' \0').upper()
-    t = s.map(text)
-    if kind in ('apogee','twomass'): return t.str.extract(r'^(?:2MASS\s*)?(?:2M|AP|J)?\s*(\d{7,8}[+-]\d{7})[A-Z]?$', expand=False).fillna('').to_numpy(str)
-    if kind=='lamost_designation': return t.str.extract(r'^(?:LAMOST\s*)?(J?\d{6}\.\d+[+-]\d{6}\.\d+)$', expand=False).fillna('').str.lstrip('J').to_numpy(str)
-    n = t.str.extract(r'^(?:GAIA\s*E?DR\d\s*|KIC\s*|KPLR\s*)?0*(\d{1,19})$', expand=False)
-    odd = t[n.isna() & ~t.isin(['','-9999','-1','NAN','<NA>','NONE','--'])]
-    if len(odd): raise ValueError(f'{len(odd)} of {len(t)} values are no {kind} numbers (first: {odd.iloc[0]!r}): give whole numbers')
-    return _whole(pd.Series([int(v) if isinstance(v, str) else 0 for v in n], dtype='uint64'), kind)
+    if kind not in ID_KINDS:
+        raise ValueError(f'unknown kind of identifier {kind!r}: choose from {", ".join(ID_KINDS)}')
+    is_number = ID_KINDS[kind] == 'number'
+    keeps_missing = isinstance(values, pd.Series | pd.arrays.IntegerArray)
+    ids = pd.Series(values if keeps_missing else np.asarray(values)).reset_index(drop=True)
+    if is_number and pd.api.types.is_integer_dtype(ids):
+        return _whole_numbers(ids.fillna(0), kind)
+    if pd.api.types.is_float_dtype(ids):
+        _refuse_floats(ids)
+        return np.zeros(len(ids), np.int64) if is_number else np.full(len(ids), '')
+    text = ids.map(_text)
+    if is_number:
+        return _parsed_numbers(text, kind)
+    return text.str.extract(_SPELLINGS[kind], expand=False).fillna('').to_numpy(str)
 
 # %% ../../nbs/01a_ids.ipynb #ae3a7d44
+def _numbered(table, name, kind, side):
+    "Row numbers (column `side`) and identifiers (column `key`) of the rows that have one"
+    if name not in (table.colnames if isinstance(table, Table) else table.columns):
+        raise ValueError(f'the {side} table has no column {name}')
+    key = normalize_ids(table[name], kind)
+    nothing = '' if ID_KINDS[kind] == 'text' else 0
+    rows = pd.DataFrame({side: np.arange(len(key)), 'key': key})
+    return rows[key != nothing]
+
 def match_ids(
-    left:pd.DataFrame, # A table; an astropy `Table` will do
-    right:pd.DataFrame, # Likewise
-    on, # Name of the identifier's column, or a pair of names for left and right
-    kind:str='apogee' # What it identifies: a key of `ID_KINDS`
-) -> pd.DataFrame: # `left`, `right` (row numbers), `n_candidates`, `n_claims`, and the columns of both sides, suffixed `_l` and `_r`
-    "Pair the rows of two tables that have the same identifier"
-    names = (on,on) if isinstance(on, str) else on
-    sides = []
-    for t,n,s in zip((left,right), names, ('left','right')):
-        if n not in (t.colnames if isinstance(t, Table) else t): raise ValueError(f'the {s} table has no column {n}')
-        key = normalize_ids(t[n], kind)
-        sides.append(pd.DataFrame({s:np.arange(len(key)), 'key':key})[np.asarray(key)!=('' if ID_KINDS[kind]=='text' else 0)])
-    l,r = sides
-    m = l.merge(r, on='key', how='inner').sort_values(['left','right']).reset_index(drop=True)
-    m['n_candidates'],m['n_claims'] = m.groupby('left').right.transform('size'),m.groupby('right').left.transform('size')
-    left,right = _table(left),_table(right)
-    return pd.concat([m.drop(columns='key'), _columns(left, m.left, '_l'), _columns(right, m.right, '_r')], axis=1)
+    left: pd.DataFrame | Table,   # A table
+    right: pd.DataFrame | Table,  # Likewise
+    on: str | tuple[str, str],    # Name of the identifier's column, or a pair of names for left and right
+    kind: str = 'apogee',         # What it identifies: a key of `ID_KINDS`
+    # `left`, `right` (row numbers), `n_candidates`, `n_claims`, and the columns of both sides, suffixed `_l` and `_r`
+) -> pd.DataFrame:
+    "Pairs of the rows of two tables that have the same identifier"
+    left_name, right_name = (on, on) if isinstance(on, str) else on
+    left_ids = _numbered(left, left_name, kind, 'left')
+    right_ids = _numbered(right, right_name, kind, 'right')
+    pairs = left_ids.merge(right_ids, on='key').sort_values(['left', 'right']).reset_index(drop=True)
+    pairs['n_candidates'] = pairs.groupby('left').right.transform('size')
+    pairs['n_claims'] = pairs.groupby('right').left.transform('size')
+    left_columns = _take_rows(_as_frame(left), pairs.left, '_l')
+    right_columns = _take_rows(_as_frame(right), pairs.right, '_r')
+    return pd.concat([pairs.drop(columns='key'), left_columns, right_columns], axis=1)
 
 # %% ../../nbs/01a_ids.ipynb #7f4d7e27
+# hours, minutes, hundredths of a second; degrees, arcminutes, tenths of an arcsecond
+_POSITION = (r'^(?P<h>\d{2})(?P<min>\d{2})(?P<csec>\d{4})'
+             r'(?P<sign>[+-])(?P<deg>\d{2})(?P<arcmin>\d{2})(?P<dsec>\d{3})$')
+
 def id_to_position(
-    ids # 2MASS or APOGEE identifiers, `2M17335483-2753043`
-) -> pd.DataFrame: # `ra`, `dec` (deg, J2000); `NaN` where an id does not spell one
-    "Read the position out of a 2MASS identifier"
-    p = pd.Series(normalize_ids(ids)).str.extract(r'^(\d{2})(\d{2})(\d{4})([+-])(\d{2})(\d{2})(\d{3})$')
-    h,m,s,d,am,asec = (pd.to_numeric(p[k]) for k in (0,1,2,4,5,6))
-    return pd.DataFrame(dict(ra=15*(h+m/60+s/360000), dec=np.where(p[3]=='-', -1, 1)*(d+am/60+asec/36000)))
+    ids: Sequence | np.ndarray | pd.Series,  # 2MASS or APOGEE identifiers (N,), `2M17335483-2753043`
+) -> pd.DataFrame:  # `ra`, `dec` (deg, J2000), N rows; `NaN` where an id does not spell one
+    "Positions that 2MASS identifiers spell"
+    parts = pd.Series(normalize_ids(ids)).str.extract(_POSITION)
+    sign = np.where(parts.pop('sign') == '-', -1, 1)
+    p = parts.apply(pd.to_numeric)
+    hours = p.h + p['min']/60 + p.csec/360_000
+    degrees = p.deg + p.arcmin/60 + p.dsec/36_000
+    return pd.DataFrame(dict(ra=15*hours, dec=sign*degrees))

@@ -6,236 +6,514 @@
 __all__ = ['propagate', 'crossmatch', 'plot_match']
 
 # %% ../../nbs/01_crossmatch.ipynb #20a7be2c
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from astropy import units as u
 from astropy.table import Table
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 # %% ../../nbs/01_crossmatch.ipynb #e961d99c
-def _table(t): return t.to_pandas() if isinstance(t, Table) else t
+class _Positions(NamedTuple):
+    "Positions on the sky"
+    ra: np.ndarray   # Right ascension (N,), rad
+    dec: np.ndarray  # Declination (N,), rad
+
+    def vectors(self) -> np.ndarray:  # (N,3)
+        "Points on the unit sphere"
+        x = np.cos(self.dec) * np.cos(self.ra)
+        y = np.cos(self.dec) * np.sin(self.ra)
+        z = np.sin(self.dec)
+        return np.stack([x, y, z], 1)
+
+# %% ../../nbs/01_crossmatch.ipynb #4ea985f0
+def _as_frame(table):
+    "A table of either kind as a pandas DataFrame"
+    return table.to_pandas() if isinstance(table, Table) else table
+
+def _numbers(column):
+    "A column as floats (N,), `NaN` for what is no number"
+    return pd.to_numeric(pd.Series(np.asarray(column)), errors='coerce').to_numpy(float)
 
 def _degrees(table, name, side):
-    if name not in (table.colnames if isinstance(table, Table) else table): raise ValueError(f'the {side} table has no column {name}: name its columns with ra= and dec=')
-    c = table[name]
-    if isinstance(table, Table) and c.unit is not None: return np.asarray(c.quantity.to_value(u.deg), float)
-    return pd.to_numeric(pd.Series(np.asarray(c)), errors='coerce').to_numpy(float)
+    "A column of angles in degrees (N,)"
+    names = table.colnames if isinstance(table, Table) else table.columns
+    if name not in names:
+        raise ValueError(f'the {side} table has no column {name}: name its columns with ra= and dec=')
+    column = table[name]
+    if isinstance(table, Table) and column.unit is not None:
+        return np.asarray(column.quantity.to_value(u.deg), float)
+    return _numbers(column)
 
-def _radec(table, ra, dec, side):
-    "Right ascension and declination in radians (N,), (N,)"
-    a,d = _degrees(table, ra, side),_degrees(table, dec, side)
-    bad = ~(np.isfinite(a) & np.isfinite(d) & (np.abs(d)<=90) & (np.abs(a)<=360))
-    if bad.any(): raise ValueError(f'{bad.sum()} of {len(bad)} positions of the {side} table are not degrees (first: row {bad.argmax()}, ra {a[bad.argmax()]}, dec {d[bad.argmax()]}): drop or mend these rows')
-    return np.radians(a),np.radians(d)
-
-def _unit(a, d): return np.stack([np.cos(d)*np.cos(a), np.cos(d)*np.sin(a), np.sin(d)], 1)
+# %% ../../nbs/01_crossmatch.ipynb #93f9692b
+def _positions(table, ra, dec, side):
+    "Positions of a table's rows, all of them valid"
+    a = _degrees(table, ra, side)
+    d = _degrees(table, dec, side)
+    known = np.isfinite(a) & np.isfinite(d)
+    bad = ~(known & (np.abs(d) <= 90) & (np.abs(a) <= 360))
+    if bad.any():
+        first = bad.argmax()
+        raise ValueError(f'{bad.sum()} of {len(bad)} positions of the {side} table are not degrees '
+                         f'(first: row {first}, ra {a[first]}, dec {d[first]}): drop or mend these rows')
+    return _Positions(np.radians(a), np.radians(d))
 
 # %% ../../nbs/01_crossmatch.ipynb #da5302bb
+_MAS = np.pi / 648e6           # one milliarcsecond, rad
+_KMS_PER_AU_YR = 4.740470463   # km/s of one astronomical unit in a Julian year
+
 def propagate(
-    ra, # Right ascension (N,), deg
-    dec, # Declination (N,), deg
-    pmra, # Proper motion in right ascension times cos(dec) (N,), mas/yr; `NaN` where unknown
-    pmdec, # Proper motion in declination (N,), mas/yr
-    years, # Time to move by (N,) or one number, Julian years
-    parallax=0., # Parallax (N,), mas
-    radial_velocity=0. # Radial velocity (N,), km/s
-) -> tuple[np.ndarray,np.ndarray]: # Right ascension and declination (deg) at the other epoch
-    "Where stars are at another epoch"
-    a,d = np.radians(np.asarray(ra, float)),np.radians(np.asarray(dec, float))
-    known = np.isfinite(pmra) & np.isfinite(pmdec)
+    ra: ArrayLike,      # Right ascension (N,), deg
+    dec: ArrayLike,     # Declination (N,), deg
+    pmra: ArrayLike,    # Proper motion in right ascension times cos(dec) (N,), mas/yr; `NaN` where unknown
+    pmdec: ArrayLike,   # Proper motion in declination (N,), mas/yr
+    years: ArrayLike,   # Time to move by (N,) or one number, Julian years
+    parallax: ArrayLike = 0.,         # Parallax (N,), mas
+    radial_velocity: ArrayLike = 0.,  # Radial velocity (N,), km/s
+) -> tuple[np.ndarray, np.ndarray]:   # Right ascension and declination (N,), (N,), deg
+    "Positions of stars at another epoch"
+    a = np.radians(np.asarray(ra, float))
+    d = np.radians(np.asarray(dec, float))
     t = np.broadcast_to(np.asarray(years, float), a.shape)
-    x,y = (np.where(known, m, 0)*t*np.pi/648e6 for m in (pmra,pmdec))
-    z = 1+np.nan_to_num(np.asarray(radial_velocity, float)*np.asarray(parallax, float)/4.740470463)*t*np.pi/648e6
-    cd,sd,ca,sa = np.cos(d),np.sin(d),np.cos(a),np.sin(a)
-    r = np.stack([z*cd*ca-x*sa-y*sd*ca, z*cd*sa+x*ca-y*sd*sa, z*sd+y*cd])
-    return np.degrees(np.arctan2(r[1], r[0]))%360,np.degrees(np.arctan2(r[2], np.hypot(r[0], r[1])))
+    known = np.isfinite(pmra) & np.isfinite(pmdec)
+    east = np.where(known, pmra, 0) * t * _MAS                       # rad, towards larger right ascension
+    north = np.where(known, pmdec, 0) * t * _MAS                     # rad, towards larger declination
+    approach = np.asarray(radial_velocity, float) * np.asarray(parallax, float) / _KMS_PER_AU_YR  # mas/yr
+    distance = 1 + np.nan_to_num(approach) * t * _MAS                # over the distance at the first epoch
+    x = distance*np.cos(d)*np.cos(a) - east*np.sin(a) - north*np.sin(d)*np.cos(a)
+    y = distance*np.cos(d)*np.sin(a) + east*np.cos(a) - north*np.sin(d)*np.sin(a)
+    z = distance*np.sin(d) + north*np.cos(d)
+    new_ra = np.degrees(np.arctan2(y, x)) % 360
+    new_dec = np.degrees(np.arctan2(z, np.hypot(x, y)))
+    return new_ra, new_dec
 
 # %% ../../nbs/01_crossmatch.ipynb #249f3442
-_ARCSEC = np.pi/648000
+_CELLS = 64  # cells of the ordering in half the width of the unit sphere: 0.9° wide
+
+def _sky_order(points):
+    "Row numbers of unit vectors (N,3), neighbours on the sky after one another"
+    cell = np.floor((points + 1) * _CELLS).astype(np.int64)          # (N,3), 0 to 2 * _CELLS
+    side = 2*_CELLS + 1
+    number = (cell[:, 0]*side + cell[:, 1])*side + cell[:, 2]
+    return np.argsort(number, kind='stable')
+
+def _tree(points):
+    "A tree of unit vectors (M,3), quick to build"
+    return cKDTree(points, balanced_tree=False, compact_nodes=False)
+
+# %% ../../nbs/01_crossmatch.ipynb #5992af71
+_FIRST_ASKED = 3  # nearest neighbours that the tree is asked for at first
+
+def _neighbours(p, q, chord):
+    "Rows of `p` (N,3) and of `q` (M,3) whose distance is below `chord`: (n,), (n,)"
+    tree = _tree(q)
+    order = _sky_order(p)
+    asked = min(_FIRST_ASKED, len(q))
+    distance, found = tree.query(p[order], k=np.arange(1, asked + 1), distance_upper_bound=chord, workers=-1)
+    near = np.isfinite(distance)                                     # (N, asked)
+    more = near.all(1) & (asked < len(q))                            # (N,) there may be further ones
+    near[more] = False
+    row, rank = np.nonzero(near)
+    left = order[row]
+    right = found[row, rank]
+    if more.any():
+        lists = tree.query_ball_point(p[order[more]], chord, workers=-1)
+        left = np.concatenate([left, np.repeat(order[more], [len(o) for o in lists])])
+        right = np.concatenate([right, np.concatenate([np.asarray(o, int) for o in lists])])
+    return left, right
+
+# %% ../../nbs/01_crossmatch.ipynb #c0765736
+_ARCSEC = np.pi / 648_000  # one arcsecond, rad
 
 def _angle(p, q):
-    "Angle (rad) between unit vectors (N,3), exact for small and for large ones"
-    return 2*np.arctan2(np.linalg.norm(p-q, axis=1), np.linalg.norm(p+q, axis=1))
+    "Angle (n,), rad, between unit vectors (n,3), exact for small and for large ones"
+    apart = np.linalg.norm(p - q, axis=1)
+    together = np.linalg.norm(p + q, axis=1)
+    return 2 * np.arctan2(apart, together)
 
-def _near(p, q, radius, few=3):
-    "Rows `i` of `p` and `j` of `q` within `radius` (rad), and their angles"
-    if not len(p) or not len(q): return np.array([], int),np.array([], int),np.array([])
-    tree,r = cKDTree(q, balanced_tree=False, compact_nodes=False),2*np.sin(min(radius, np.pi)/2)*(1+1e-9)+1e-15
-    cell = np.floor((p+1)*64).astype(np.int64)
-    order = np.argsort((cell[:,0]*129+cell[:,1])*129+cell[:,2], kind='stable')
-    k = min(few, len(q))
-    d,j = tree.query(p[order], k=np.arange(1, k+1), distance_upper_bound=r, workers=-1)
-    hit = np.isfinite(d)
-    full = hit.all(1) if len(q)>k else np.zeros(len(p), bool)
-    hit[full] = False
-    n,m = np.nonzero(hit)
-    i,j = order[n],j[n,m]
-    if full.any():
-        lists = tree.query_ball_point(p[order[full]], r, workers=-1)
-        i = np.r_[i, np.repeat(order[full], [len(l) for l in lists])]
-        j = np.r_[j, np.concatenate([np.asarray(l, int) for l in lists])]
-    angle = _angle(p[i], q[j])
-    ok = angle<=radius
-    return i[ok],j[ok],angle[ok]
+def _chord_above(angle):
+    "Chord of an angle (rad), made larger by more than rounding errors"
+    return 2*np.sin(min(angle, np.pi) / 2)*(1 + 1e-9) + 1e-15
+
+# %% ../../nbs/01_crossmatch.ipynb #e3be35f4
+@dataclass(frozen=True)
+class _Candidates:
+    "Pairs of rows within a radius"
+    p: np.ndarray      # Unit vectors of the left rows (N,3)
+    q: np.ndarray      # Unit vectors of the right rows (M,3)
+    left: np.ndarray   # Left row of each pair (n,)
+    right: np.ndarray  # Right row of each pair (n,)
+    angle: np.ndarray  # Separation of each pair (n,), rad
+
+    @cached_property
+    def sep(self): return self.angle / _ARCSEC  # (n,), arcsec
+
+    @cached_property
+    def n_candidates(self): return np.bincount(self.left, minlength=len(self.p))   # Right rows near each left one (N,)
+
+    @cached_property
+    def n_claims(self): return np.bincount(self.right, minlength=len(self.q))      # Left rows near each right one (M,)
+
+    @cached_property
+    def alone(self):
+        "Pairs whose rows are in no other pair (n,)"
+        return (self.n_candidates[self.left] == 1) & (self.n_claims[self.right] == 1)
+
+def _candidates(p, q, radius):
+    "Every pair of unit vectors (N,3) and (M,3) within a radius (rad)"
+    if not len(p) or not len(q):
+        none = np.array([], int)
+        return _Candidates(p, q, none, none, np.array([]))
+    left, right = _neighbours(p, q, _chord_above(radius))
+    angle = _angle(p[left], q[right])
+    inside = angle <= radius
+    return _Candidates(p, q, left[inside], right[inside], angle[inside])
 
 # %% ../../nbs/01_crossmatch.ipynb #deae5cc2
-def _density(p, q, k=16):
-    "Stars of `q` per steradian around each of `p`"
-    if len(q)<=k: return np.full(len(p), max(len(q), 1)/(4*np.pi))
-    d = cKDTree(q, balanced_tree=False, compact_nodes=False).query(p, k=[k+1], workers=-1)[0][:,0]
-    return k/(np.pi*np.maximum(d, 1e-12)**2)
+_DENSITY_NEIGHBOURS = 16  # neighbours whose circle is the area of the density
 
-def _histogram(x, edges):
-    "Density of `x` in bins, never quite zero"
-    h = np.histogram(x, edges)[0]+.5
-    return h/h.sum()/np.diff(edges)
+def _density(p, q):
+    "Stars of `q` (M,3) per steradian around each of `p` (N,3)"
+    k = _DENSITY_NEIGHBOURS
+    if len(q) <= k:
+        whole_sky = max(len(q), 1) / (4*np.pi)
+        return np.full(len(p), whole_sky)
+    distance, _ = _tree(q).query(p, k=[k + 1], workers=-1)           # (N,1)
+    return k / (np.pi * np.maximum(distance[:, 0], 1e-12)**2)
 
-def _magnitudes(p, q, i, j, alone, ml, mr, radius):
-    "log q(dm)/b(dm) of every pair; 0 where a magnitude is unknown"
-    dm,out = ml[i]-mr[j],np.zeros(len(i))
-    true = dm[alone & np.isfinite(dm)]
-    if len(true)<50: return out
-    some = np.random.default_rng(0).permutation(len(p))[:5000]
-    a,b,angle = _near(p[some], q, 10*radius)
-    chance = (ml[some][a]-mr[b])[angle>5*radius]
-    chance = chance[np.isfinite(chance)]
-    if len(chance)<50:
-        rng = np.random.default_rng(0)
-        chance = rng.choice(ml[np.isfinite(ml)], 5000)-rng.choice(mr[np.isfinite(mr)], 5000)
-    mid,width = np.median(true),max(np.subtract(*np.percentile(true, [84,16]))/2, .01)
-    edges = np.r_[-1e3, mid+width*np.arange(-6, 6.5, .5), 1e3]
-    inside = np.clip(np.searchsorted(edges, dm)-1, 0, len(edges)-2)
-    return np.where(np.isfinite(dm), np.log(_histogram(true, edges)/_histogram(chance, edges))[inside], 0)
-
-# %% ../../nbs/01_crossmatch.ipynb #4784e341
-def _years(table, epoch): return np.asarray(table[epoch], float) if isinstance(epoch, str) else float(epoch)
-
-def _move(table, a, d, epoch, to):
-    "Positions (rad) of a table at another epoch"
-    def col(n): return np.asarray(table[n], float) if n in table else 0.
-    return map(np.radians, propagate(np.degrees(a), np.degrees(d), col('pmra'), col('pmdec'), to-epoch, col('parallax'), col('radial_velocity')))
-
-def _to_epoch(left, right, l, r, epochs):
-    "Both positions at one epoch"
-    if None in epochs or (not any(isinstance(e, str) for e in epochs) and epochs[0]==epochs[1]): return l,r
-    el,er = _years(left, epochs[0]),_years(right, epochs[1])
-    has = [{'pmra','pmdec'}<=set(t.columns) for t in (left,right)]
-    if has[0] and np.ndim(er)==0: return tuple(_move(left, *l, el, er)),r
-    if has[1] and np.ndim(el)==0: return l,tuple(_move(right, *r, er, el))
-    if has[0]: return tuple(_move(left, *l, el, np.median(er))),r # the epochs of the right differ from row to row and it cannot be moved
-    if has[1]: return l,tuple(_move(right, *r, er, np.median(el)))
-    raise ValueError('the epochs differ, but neither table has the columns pmra and pmdec (mas/yr): give proper motions, or leave the epochs out')
+# %% ../../nbs/01_crossmatch.ipynb #283eacc5
+_RAYLEIGH_MEDIAN = 1.1774  # median of a Rayleigh distribution over its sigma, sqrt(2 ln 2)
+_LEAST_ERROR = 1e-3        # arcsec; no catalog's positions are compared more finely
 
 def _errors(table, error, side):
-    if error is None: return None
-    e = pd.to_numeric(table[error], errors='coerce').to_numpy(float) if isinstance(error, str) else np.full(len(table), float(error))
-    if (bad := ~(e>0)).any(): raise ValueError(f'{bad.sum()} of {len(e)} errors of the {side} table are not positive numbers of arcseconds (first: row {bad.argmax()})')
+    "Position errors of a table's rows (N,), arcsec on each axis; 0 where none are given"
+    if error is None:
+        return np.zeros(len(table))
+    e = _numbers(table[error]) if isinstance(error, str) else np.full(len(table), float(error))
+    bad = ~(e > 0)
+    if bad.any():
+        raise ValueError(f'{bad.sum()} of {len(e)} errors of the {side} table are not positive numbers of arcseconds '
+                         f'(first: row {bad.argmax()})')
     return e
 
-def crossmatch(
-    left:pd.DataFrame, # Positions in `ra`, `dec` (deg), one row per star; an astropy `Table` will do
-    right:pd.DataFrame, # Likewise
-    radius:float=1., # Largest separation (arcsec)
-    how:str='one_to_one', # `one_to_one` (mutually best), `best` (best for each left row), or `all`
-    ra:str='ra', # Name of the column of right ascension in both tables
-    dec:str='dec', # Name of the column of declination in both tables
-    epochs=(None,None), # Epochs of left and right (Julian years or names of columns); positions are moved if both are given
-    errors=(None,None), # Position errors of left and right (arcsec per axis): numbers or names of columns
-    mags=None, # Names of a magnitude column of left and of right, to weigh candidates by
-    unmatched:str='', # Rows without a partner to append: `left`, `right` or `both`
-    _crowd=None # Density of the right catalog and number of left rows, where the tables are parts of larger ones
-) -> pd.DataFrame: # `left`, `right` (row numbers), `sep_arcsec`, `norm_sep`, `p_match`, `n_candidates`, `n_claims`, and the columns of both sides, suffixed `_l` and `_r`
-    "Pair the rows of two tables by their positions on the sky"
-    if how not in ('one_to_one','best','all'): raise ValueError(f"how={how!r}: choose 'one_to_one', 'best' or 'all'")
-    if unmatched not in ('','left','right','both'): raise ValueError(f"unmatched={unmatched!r}: choose 'left', 'right' or 'both'")
-    if not 0<radius<=648000: raise ValueError(f'radius={radius}: must be more than 0 arcsec, and at most 648,000 (180°)')
-    if any(hasattr(t, 'hc_structure') for t in (left,right)):
-        if unmatched: raise ValueError('unmatched rows of a partitioned catalog do not fit into memory: leave out unmatched=')
-        from stellar_gen.crossmatch.big import _crossmatch_hats # which calls this function for what it has found
-        return _crossmatch_hats(left, right, radius, how, ra, dec, epochs, errors, mags)
-    l,r = _radec(left, ra, dec, 'left'),_radec(right, ra, dec, 'right')
-    left,right = _table(left),_table(right)
-    l,r = _to_epoch(left, right, l, r, epochs)
-    p,q = _unit(*l),_unit(*r)
-    i,j,angle = _near(p, q, radius*_ARCSEC)
-    if not len(i) and len(p) and len(q): _explain_nothing(l, r)
-    sep,nc,nr = angle/_ARCSEC,np.bincount(i, minlength=len(p)),np.bincount(j, minlength=len(q))
-    alone = (nc[i]==1) & (nr[j]==1)
-    e = [_errors(t, o, s) for t,o,s in zip((left,right), errors, ('left','right'))]
-    if e[0] is None and e[1] is None: sigma = np.full(len(i), max(np.median(sep[alone])/1.1774 if alone.any() else radius/3, 1e-3))
-    else: sigma = np.hypot(0 if e[0] is None else e[0][i], 0 if e[1] is None else e[1][j])+np.zeros(len(i))
-    norm = sep/sigma
-    log = -.5*norm**2-2*np.log(sigma)
-    m = _magnitudes(p, q, i, j, alone, *(pd.to_numeric(t[c], errors='coerce').to_numpy(float) for t,c in zip((left,right), mags)), radius*_ARCSEC) if mags else 0
-    t = pd.DataFrame(dict(left=i, right=j, sep_arcsec=sep, norm_sep=norm, log=log+m))
-    t['p_match'] = _probability(t, p, q, radius, *((_crowd[0](left),_crowd[1]) if _crowd else (None,len(p))))
-    t['n_candidates'],t['n_claims'] = nc[i],nr[j]
-    t = t.sort_values(['log','sep_arcsec','left','right'], ascending=[False,True,True,True])
-    best = ~t.duplicated('left')
-    if how=='best': t = t[best]
-    if how=='one_to_one': t = t[best & ~t.duplicated('right')]
-    t = t.sort_values(['left','p_match','sep_arcsec'], ascending=[True,False,True]).drop(columns='log').reset_index(drop=True)
-    t = pd.concat([t, _alone('left', 'right', len(p), t, nc) if unmatched in ('left','both') else None, _alone('right', 'left', len(q), t, nr) if unmatched in ('right','both') else None], ignore_index=True)
-    return pd.concat([t, _columns(left, t.left, '_l'), _columns(right, t.right, '_r')], axis=1)
+def _pair_errors(found, left, right, errors, radius):
+    "Combined position error of each pair (n,), arcsec on each axis"
+    of_left = _errors(left, errors[0], 'left')
+    of_right = _errors(right, errors[1], 'right')
+    if errors[0] is not None or errors[1] is not None:
+        return np.hypot(of_left[found.left], of_right[found.right])
+    sigma = np.median(found.sep[found.alone]) / _RAYLEIGH_MEDIAN if found.alone.any() else radius / 3
+    return np.full(len(found.sep), max(sigma, _LEAST_ERROR))
 
-def _probability(t, p, q, radius, crowd, n):
-    "Probability of each candidate pair; `n` rows on the left in all"
-    if not len(t): return np.array([])
-    rows,of = np.unique(t.left, return_inverse=True)
-    rho = np.maximum((_density(p[rows], q) if crowd is None else crowd[rows])*_ARCSEC**2, 1e-30)
-    some,chance = len(rows)/n,(1-np.exp(-rho*np.pi*radius**2)).mean() # share of left rows with a candidate, and expected by chance
-    Q = np.clip((some-chance)/max(1-chance, 1e-9), 1/(n+1), 1-1/(n+1))
-    L = np.exp(np.clip(t.log-np.log(2*np.pi*rho[of]), -700, 700))
-    return Q*L/(Q*np.bincount(of, L)[of]+1-Q)
+# %% ../../nbs/01_crossmatch.ipynb #851cf7c0
+_FEWEST = 50     # pairs that a distribution of magnitude differences is learned from
+_SAMPLE = 5000   # stars whose surroundings, or random pairs whose differences, stand for chance
 
-def _alone(side, other, n, t, near):
-    k = np.setdiff1d(np.arange(n), t[side])
-    return pd.DataFrame({side:k, other:-1, 'sep_arcsec':np.nan, 'norm_sep':np.nan, 'p_match':np.nan, ('n_candidates' if side=='left' else 'n_claims'):near[k], ('n_claims' if side=='left' else 'n_candidates'):0})
+def _finite(x): return x[np.isfinite(x)]
 
-_NULLABLE = dict(i='Int64', u='UInt64', b='boolean') # what holds missing values beside exact ones, by the kind of a NumPy type
+def _chance_differences(found, left_mag, right_mag, radius):
+    "Magnitude differences of pairs that are no stars in common: neighbours 5 to 10 radii (rad) away"
+    some = np.random.default_rng(0).permutation(len(found.p))[:_SAMPLE]
+    wide = _candidates(found.p[some], found.q, 10*radius)
+    far = wide.angle > 5*radius
+    chance = _finite((left_mag[some][wide.left] - right_mag[wide.right])[far])
+    if len(chance) >= _FEWEST:
+        return chance
+    rng = np.random.default_rng(0)
+    return rng.choice(_finite(left_mag), _SAMPLE) - rng.choice(_finite(right_mag), _SAMPLE)
+
+def _magnitude_bins(differences):
+    "Edges of bins of half a standard deviation to 6 on either side of the median, and two for all the rest"
+    upper, lower = np.percentile(differences, [84, 16])
+    width = max((upper - lower) / 2, 0.01)                           # mag
+    steps = np.median(differences) + width*np.arange(-6, 6.5, 0.5)
+    return np.concatenate([[-1e3], steps, [1e3]])
+
+def _histogram(x, edges):
+    "Probability density of `x` in bins, never quite zero"
+    count = np.histogram(x, edges)[0] + 0.5
+    return count / count.sum() / np.diff(edges)
+
+# %% ../../nbs/01_crossmatch.ipynb #622622da
+def _magnitude_weights(found, left_mag, right_mag, radius):
+    "Logarithm of q/b for the magnitude difference of each pair (n,); 0 where a magnitude is unknown"
+    difference = left_mag[found.left] - right_mag[found.right]       # (n,)
+    true = _finite(difference[found.alone])
+    if len(true) < _FEWEST:
+        return np.zeros(len(difference))
+    chance = _chance_differences(found, left_mag, right_mag, radius)
+    edges = _magnitude_bins(true)
+    ratio = np.log(_histogram(true, edges) / _histogram(chance, edges))   # (bins,)
+    inside = np.searchsorted(edges, difference) - 1
+    weights = ratio[np.clip(inside, 0, len(ratio) - 1)]
+    return np.where(np.isfinite(difference), weights, 0)
+
+# %% ../../nbs/01_crossmatch.ipynb #005e6fe1
+class _Whole(NamedTuple):
+    "The larger catalogs that two tables were cut from"
+    density: np.ndarray  # Stars of the right catalog around each left row (N,), per steradian
+    n_left: int          # Rows of the left catalog
+
+def _share_with_counterpart(with_candidate, n_left, by_chance):
+    "Share of the left stars that have a counterpart: the excess over chance"
+    share = (with_candidate/n_left - by_chance) / max(1 - by_chance, 1e-9)
+    return np.clip(share, 1/(n_left + 1), 1 - 1/(n_left + 1))
+
+def _probabilities(found, log_likelihood, radius, whole=None):
+    "Probability that each pair is one star (n,)"
+    if not len(found.left):
+        return np.array([])
+    rows, of = np.unique(found.left, return_inverse=True)            # of: (n,), which of `rows`
+    density = _density(found.p[rows], found.q) if whole is None else whole.density[rows]
+    rho = np.maximum(density * _ARCSEC**2, 1e-30)                    # per square arcsecond
+    by_chance = 1 - np.exp(-rho * np.pi * radius**2)
+    n_left = len(found.p) if whole is None else whole.n_left
+    Q = _share_with_counterpart(len(rows), n_left, by_chance.mean())
+    L = np.exp(np.clip(log_likelihood - np.log(2*np.pi*rho[of]), -700, 700))
+    return Q*L / (Q*np.bincount(of, L)[of] + 1 - Q)
+
+# %% ../../nbs/01_crossmatch.ipynb #4784e341
+@dataclass(frozen=True)
+class _Options:
+    "What `crossmatch` was asked for"
+    radius: float
+    how: str
+    ra: str
+    dec: str
+    epochs: tuple
+    errors: tuple
+    mags: tuple | None
+    unmatched: str
+
+    def __post_init__(self):
+        if self.how not in ('one_to_one', 'best', 'all'):
+            raise ValueError(f"how={self.how!r}: choose 'one_to_one', 'best' or 'all'")
+        if self.unmatched not in ('', 'left', 'right', 'both'):
+            raise ValueError(f"unmatched={self.unmatched!r}: choose 'left', 'right' or 'both'")
+        if not 0 < self.radius <= 648_000:
+            raise ValueError(f'radius={self.radius}: must be more than 0 arcsec, and at most 648,000 (180°)')
+
+# %% ../../nbs/01_crossmatch.ipynb #b4a0069e
+def _nothing_moves(epochs):
+    "Are both tables of one epoch, or is an epoch unknown?"
+    named = any(isinstance(e, str) for e in epochs)
+    return None in epochs or (not named and epochs[0] == epochs[1])
+
+def _has_motions(table):
+    "Has a table proper motions?"
+    return {'pmra', 'pmdec'} <= set(table.columns)
+
+def _years(table, epoch):
+    "Epoch as a Julian year, or one for each row (N,)"
+    return np.asarray(table[epoch], float) if isinstance(epoch, str) else float(epoch)
+
+def _moved(table, at, years):
+    "Positions of a table's rows some years later"
+    def column(name):
+        return np.asarray(table[name], float) if name in table else 0.
+    motion = [column('pmra'), column('pmdec')]
+    depth = [column('parallax'), column('radial_velocity')]
+    ra, dec = propagate(np.degrees(at.ra), np.degrees(at.dec), *motion, years, *depth)
+    return _Positions(np.radians(ra), np.radians(dec))
+
+# %% ../../nbs/01_crossmatch.ipynb #08f3107c
+_NO_MOTIONS = ('the epochs differ, but neither table has the columns pmra and pmdec (mas/yr): '
+               'give proper motions, or leave the epochs out')
+
+def _to_one_epoch(left, right, at_left, at_right, epochs):
+    "Positions of both tables at one epoch"
+    if _nothing_moves(epochs):
+        return at_left, at_right
+    left_years = _years(left, epochs[0])
+    right_years = _years(right, epochs[1])
+    if not _has_motions(left) and not _has_motions(right):
+        raise ValueError(_NO_MOTIONS)
+    right_is_better = _has_motions(right) and np.ndim(right_years) > np.ndim(left_years)
+    if _has_motions(left) and not right_is_better:
+        return _moved(left, at_left, np.median(right_years) - left_years), at_right
+    return at_left, _moved(right, at_right, np.median(left_years) - right_years)
+
+# %% ../../nbs/01_crossmatch.ipynb #156c71e3
+def _refuse_hours(at_left, at_right):
+    "No pair at all: an error if the right ascensions of one table look like hours"
+    for (suspect, _), (other, _), side in ((at_left, at_right, 'left'), (at_right, at_left, 'right')):
+        if len(suspect) <= 10 or not len(other):
+            continue
+        like_hours = suspect.min() >= 0 and np.degrees(suspect.max()) <= 24
+        if like_hours and np.degrees(other.max()) > 24:
+            raise ValueError(f'no pair at all, and the right ascensions of the {side} table lie between 0 and 24: '
+                             'if they are hours, multiply them by 15')
+
+# %% ../../nbs/01_crossmatch.ipynb #72d72687
+def _judged(found, left, right, options, whole):
+    "Candidates as a table: separations, logarithms of the likelihood, probabilities, numbers of rivals"
+    sigma = _pair_errors(found, left, right, options.errors, options.radius)
+    scaled = found.sep / sigma
+    log_likelihood = -0.5*scaled**2 - 2*np.log(sigma)
+    if options.mags:
+        left_mag = _numbers(left[options.mags[0]])
+        right_mag = _numbers(right[options.mags[1]])
+        log_likelihood = log_likelihood + _magnitude_weights(found, left_mag, right_mag, options.radius*_ARCSEC)
+    return pd.DataFrame(dict(
+        left=found.left,
+        right=found.right,
+        sep_arcsec=found.sep,
+        norm_sep=scaled,
+        log_likelihood=log_likelihood,
+        p_match=_probabilities(found, log_likelihood, options.radius, whole),
+        n_candidates=found.n_candidates[found.left],
+        n_claims=found.n_claims[found.right],
+    ))
+
+# %% ../../nbs/01_crossmatch.ipynb #9cc8bfac
+def _selected(pairs, how):
+    "The pairs that `how` keeps, by left row and probability"
+    order = ['log_likelihood', 'sep_arcsec', 'left', 'right']
+    pairs = pairs.sort_values(order, ascending=[False, True, True, True])
+    best_of_left = ~pairs.duplicated('left')
+    if how == 'best':
+        pairs = pairs[best_of_left]
+    if how == 'one_to_one':
+        pairs = pairs[best_of_left & ~pairs.duplicated('right')]
+    pairs = pairs.sort_values(['left', 'p_match', 'sep_arcsec'], ascending=[True, False, True])
+    return pairs.drop(columns='log_likelihood').reset_index(drop=True)
+
+# %% ../../nbs/01_crossmatch.ipynb #161df0d9
+# pandas types that hold missing values beside exact ones, by the kind of a NumPy type
+_NULLABLE = dict(i='Int64', u='UInt64', b='boolean')
 
 def _nullable(table):
     "The same table, with room for missing values among whole numbers and booleans"
-    kinds = {c:_NULLABLE.get(t.kind) for c,t in table.dtypes.items() if isinstance(t, np.dtype)}
-    return table.astype({c:k for c,k in kinds.items() if k})
+    kinds = {name: kind.kind for name, kind in table.dtypes.items() if isinstance(kind, np.dtype)}
+    return table.astype({name: _NULLABLE[kind] for name, kind in kinds.items() if kind in _NULLABLE})
 
-def _columns(table, rows, suffix):
-    "The rows of a table by their numbers; those of number -1 are missing, and no value of the others is changed"
+def _take_rows(table, rows, suffix):
+    "Rows of a table by their numbers, missing for the number -1; no other value is changed"
     rows = np.asarray(rows)
-    if (rows<0).any(): table = _nullable(table)
-    if not len(table): return table.reindex(range(len(rows))).add_suffix(suffix)
-    out = table.iloc[np.maximum(rows, 0)].reset_index(drop=True).add_suffix(suffix)
-    return out if (rows>=0).all() else out.where(pd.Series(rows>=0), axis=0)
+    missing = rows < 0
+    if missing.any():
+        table = _nullable(table)
+    if not len(table):
+        return table.reindex(range(len(rows))).add_suffix(suffix)
+    taken = table.iloc[np.maximum(rows, 0)].reset_index(drop=True).add_suffix(suffix)
+    return taken.where(pd.Series(~missing), axis=0) if missing.any() else taken
 
-def _explain_nothing(l, r):
-    "No pair at all: were it hours?"
-    for (a,_),(b,_),side in ((l,r,'left'), (r,l,'right')):
-        a,b = np.degrees(a),np.degrees(b)
-        if len(a)>10 and a.min()>=0 and a.max()<=24 and b.max()>24: raise ValueError(f'no pair at all, and the right ascensions of the {side} table lie between 0 and 24: if they are hours, multiply them by 15')
+# %% ../../nbs/01_crossmatch.ipynb #ade9f9c3
+def _without_partner(pairs, side, near):
+    "Rows of a side (`left` or `right`) that are in no pair, with the number of their candidates"
+    other = 'right' if side == 'left' else 'left'
+    near_name = 'n_candidates' if side == 'left' else 'n_claims'
+    rows = np.setdiff1d(np.arange(len(near)), pairs[side])
+    rest = pd.DataFrame({side: rows, other: -1, near_name: near[rows]})
+    zero = 'n_claims' if side == 'left' else 'n_candidates'
+    return rest.assign(**{zero: 0, 'sep_arcsec': np.nan, 'norm_sep': np.nan, 'p_match': np.nan})
+
+def _with_unmatched(pairs, found, sides):
+    "Pairs, and below them the rows without a partner of one side or of both"
+    parts = [pairs]
+    if sides in ('left', 'both'):
+        parts.append(_without_partner(pairs, 'left', found.n_candidates))
+    if sides in ('right', 'both'):
+        parts.append(_without_partner(pairs, 'right', found.n_claims))
+    return pd.concat(parts, ignore_index=True)
+
+# %% ../../nbs/01_crossmatch.ipynb #c2567d18
+def _match_tables(left, right, options, whole=None):
+    "Pairs of two tables in memory; `whole` where they were cut from larger catalogs"
+    at_left = _positions(left, options.ra, options.dec, 'left')
+    at_right = _positions(right, options.ra, options.dec, 'right')
+    left = _as_frame(left)
+    right = _as_frame(right)
+    at_left, at_right = _to_one_epoch(left, right, at_left, at_right, options.epochs)
+    found = _candidates(at_left.vectors(), at_right.vectors(), options.radius*_ARCSEC)
+    if not len(found.left):
+        _refuse_hours(at_left, at_right)
+    pairs = _selected(_judged(found, left, right, options, whole), options.how)
+    pairs = _with_unmatched(pairs, found, options.unmatched)
+    return pd.concat([pairs, _take_rows(left, pairs.left, '_l'), _take_rows(right, pairs.right, '_r')], axis=1)
+
+# %% ../../nbs/01_crossmatch.ipynb #0c749bdf
+def crossmatch(
+    left: pd.DataFrame | Table,   # Positions in `ra`, `dec` (deg), one row per star; or a catalog of LSDB
+    right: pd.DataFrame | Table,  # Likewise
+    radius: float = 1.,           # Largest separation (arcsec)
+    how: str = 'one_to_one',      # `one_to_one` (mutually best), `best` (best for each left row), or `all`
+    ra: str = 'ra',               # Name of the column of right ascension in both tables
+    dec: str = 'dec',             # Name of the column of declination in both tables
+    # Epochs of left and right, Julian years or names of columns; positions are moved if both are given
+    epochs: tuple[float | str | None, float | str | None] = (None, None),
+    # Position errors of left and right (standard deviation on each axis, arcsec), numbers or names of columns
+    errors: tuple[float | str | None, float | str | None] = (None, None),
+    mags: tuple[str, str] | None = None,  # Magnitude columns of left and of right, to weigh candidates by
+    unmatched: str = '',          # Rows without a partner to append: `left`, `right` or `both`
+    # `left`, `right` (row numbers), `sep_arcsec`, `norm_sep`, `p_match`, `n_candidates`, `n_claims`,
+    # and the columns of both sides, suffixed `_l` and `_r`
+) -> pd.DataFrame:
+    "Pairs of the rows of two tables by their positions on the sky"
+    options = _Options(radius, how, ra, dec, tuple(epochs), tuple(errors), mags, unmatched)
+    if hasattr(left, 'hc_structure') or hasattr(right, 'hc_structure'):
+        if unmatched:
+            raise ValueError('unmatched rows of a partitioned catalog do not fit into memory: leave out unmatched=')
+        from stellar_gen.crossmatch.big import _match_catalogs  # which calls `_match_tables` for what it has found
+        return _match_catalogs(left, right, options)
+    return _match_tables(left, right, options)
+
+# %% ../../nbs/01_crossmatch.ipynb #4f5b5c41
+_OUTER = 0.7  # of the largest separation: beyond it all pairs are taken as chance pairs
+
+class _Separations(NamedTuple):
+    "What separations are made of"
+    sigma: float  # Position error of the true pairs, arcsec on each axis
+    true: float   # Number of true pairs
+    floor: float  # Chance pairs per square arcsecond
+
+    def expected(self, sep, width):
+        "Numbers of true and of chance pairs in bins (k,) at separations `sep`, `width` arcsec wide"
+        rayleigh = sep / self.sigma**2 * np.exp(-0.5*(sep/self.sigma)**2)
+        return self.true*width*rayleigh, self.floor*2*np.pi*sep*width
+
+def _fit_separations(sep):
+    "Error, number of true pairs, and density of chance pairs, from separations (n,), arcsec"
+    top = sep.max()
+    inner = _OUTER * top
+    floor = (sep > inner).sum() / (np.pi * (top**2 - inner**2))
+    true = len(sep) - floor*np.pi*top**2
+    core = np.sort(sep)[:max(int(true), 1)]
+    return _Separations(np.median(core) / _RAYLEIGH_MEDIAN, max(true, 0), floor)
 
 # %% ../../nbs/01_crossmatch.ipynb #2e46a6dd
+def _plot_separations(ax, sep, bins=40):
+    "Histogram of separations (n,), arcsec, with the curves of true and of chance pairs"
+    fit = _fit_separations(sep)
+    edges = np.linspace(0, sep.max(), bins + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    true, chance = fit.expected(middle, edges[1])
+    ax.hist(sep, edges, color='0.8')
+    ax.plot(middle, true + chance, 'C0', lw=1, label=f'Rayleigh, {fit.sigma:.2f}"')
+    ax.plot(middle, chance, 'C1', lw=1, label='chance')
+    ax.set(xlabel='separation (arcsec)', ylabel='pairs')
+    ax.legend(fontsize=6)
+
 def plot_match(
-    pairs:pd.DataFrame, # What `crossmatch` gave, with `how='all'` or `best` and a generous radius if the chance pairs are to be seen
-    mags=None, # Names of two magnitude columns of `pairs`, for example `('h_l','h_r')`
-    ra:str='ra_l', # Column of right ascension to map
-    dec:str='dec_l' # Column of declination to map
-): # The axes: separations, sky, and magnitude differences if asked for
+    pairs: pd.DataFrame,  # From `crossmatch`, with `how='all'` or `best` and a wide radius to see the chance pairs
+    mags: tuple[str, str] | None = None,  # Two magnitude columns of `pairs`, for example `('h_l', 'h_r')`
+    ra: str = 'ra_l',     # Column of right ascension to map
+    dec: str = 'dec_l',   # Column of declination to map
+) -> np.ndarray:          # The axes: separations, sky, and magnitude differences if asked for
     "Separations with the expected curve and the floor of chance pairs, the sky, and magnitude differences"
     import matplotlib.pyplot as plt
-    _,axs = plt.subplots(1, 2+(mags is not None), figsize=(7,2.2), layout='constrained')
-    s = pairs.sep_arcsec.dropna().to_numpy()
-    top,n = s.max(),len(s)
-    edges = np.linspace(0, top, 41)
-    outer = s>.7*top
-    floor = outer.sum()/(top**2-(.7*top)**2)/np.pi # chance pairs per square arcsecond
-    core = np.sort(s)[:max(int(n-floor*np.pi*top**2), 1)]
-    sigma = np.median(core)/1.1774
-    x = (edges[1:]+edges[:-1])/2
-    axs[0].hist(s, edges, color='0.8')
-    w = edges[1]
-    ray = max(n-floor*np.pi*top**2, 0)*w*x/sigma**2*np.exp(-.5*(x/sigma)**2)
-    axs[0].plot(x, ray+floor*2*np.pi*x*w, 'C0', lw=1, label=f'Rayleigh, {sigma:.2f}"'); axs[0].plot(x, floor*2*np.pi*x*w, 'C1', lw=1, label='chance')
-    axs[0].set(xlabel='separation (arcsec)', ylabel='pairs'); axs[0].legend(fontsize=6)
-    axs[1].hexbin(pairs[ra], pairs[dec], gridsize=40, mincnt=1, cmap='viridis', bins='log', linewidths=.1); axs[1].invert_xaxis(); axs[1].set(xlabel='RA (deg)', ylabel='Dec (deg)')
-    if mags: axs[2].hist((pairs[mags[0]]-pairs[mags[1]]).dropna(), 60, color='0.6'); axs[2].set(xlabel=f'{mags[0]} - {mags[1]} (mag)', yscale='log')
+    panels = 3 if mags else 2
+    _, axs = plt.subplots(1, panels, figsize=(7, 2.2), layout='constrained')
+    _plot_separations(axs[0], pairs.sep_arcsec.dropna().to_numpy())
+    axs[1].hexbin(pairs[ra], pairs[dec], gridsize=40, mincnt=1, cmap='viridis', bins='log', linewidths=.1)
+    axs[1].invert_xaxis()
+    axs[1].set(xlabel='RA (deg)', ylabel='Dec (deg)')
+    if mags:
+        difference = pairs[mags[0]] - pairs[mags[1]]
+        axs[2].hist(difference.dropna(), 60, color='0.6')
+        axs[2].set(xlabel=f'{mags[0]} - {mags[1]} (mag)', yscale='log')
     return axs

@@ -6,140 +6,343 @@
 __all__ = ['VOCABULARY', 'SURVEYS', 'to_vocabulary', 'gaia_adql', 'query_survey', 'attach_labels']
 
 # %% ../../nbs/01b_surveys.ipynb #7c237223
-import io
-import warnings
-from contextlib import redirect_stdout
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from astropy import units as u
 from astropy.table import Table
 
-from ..archive import conf
-from .match import _columns, _table, crossmatch
+from ..archive import _answer, _gaia_job, _quiet, conf
+from .match import _as_frame, _take_rows, crossmatch
 from .ids import match_ids, normalize_ids
+from ..data.core import Spectra
+
+# %% ../../nbs/01b_surveys.ipynb #50d02b1b
+VOCABULARY = dict(
+    source_id=None,
+    tmass_id=None,
+    sobject_id=None,
+    star_id=None,
+    obsid=None,
+    designation=None,
+    ra=u.deg,
+    dec=u.deg,
+    e_ra=u.mas,
+    e_dec=u.mas,
+    pmra=u.mas/u.yr,
+    e_pmra=u.mas/u.yr,
+    pmdec=u.mas/u.yr,
+    e_pmdec=u.mas/u.yr,
+    parallax=u.mas,
+    e_parallax=u.mas,
+    radial_velocity=u.km/u.s,
+    e_radial_velocity=u.km/u.s,
+    teff=u.K,
+    e_teff=u.K,
+    logg=u.dex,
+    e_logg=u.dex,
+    fe_h=u.dex,
+    e_fe_h=u.dex,
+    g_mag=u.mag,
+    bp_mag=u.mag,
+    rp_mag=u.mag,
+    j_mag=u.mag,
+    h_mag=u.mag,
+    k_mag=u.mag,
+    snr=None,
+)
+
+# the kind of identifier (a key of `ID_KINDS`) that a column holds
+_ID_COLUMNS = dict(
+    source_id='gaia',
+    tmass_id='twomass',
+    sobject_id='galah_sobject',
+    obsid='lamost_obsid',
+    designation='lamost_designation',
+)
 
 # %% ../../nbs/01b_surveys.ipynb #fe6f865a
-VOCABULARY = dict(source_id=None, tmass_id=None, sobject_id=None, star_id=None, obsid=None, designation=None, ra=u.deg, dec=u.deg, e_ra=u.mas, e_dec=u.mas, pmra=u.mas/u.yr, e_pmra=u.mas/u.yr,
-    pmdec=u.mas/u.yr, e_pmdec=u.mas/u.yr, parallax=u.mas, e_parallax=u.mas, radial_velocity=u.km/u.s, e_radial_velocity=u.km/u.s, teff=u.K, e_teff=u.K, logg=u.dex, e_logg=u.dex, fe_h=u.dex, e_fe_h=u.dex,
-    g_mag=u.mag, bp_mag=u.mag, rp_mag=u.mag, j_mag=u.mag, h_mag=u.mag, k_mag=u.mag, snr=None)
+class _Survey(NamedTuple):
+    "Where a survey's table is, and what its columns are called"
+    table: str | None                # Its name at the CDS
+    epoch: float                     # Of its positions, Julian year
+    id: str                          # Column of the vocabulary that tells its rows apart
+    columns: dict[str, list[str]]    # Names of each column of the vocabulary, the survey's own first
 
-def _survey(table, epoch, kind, id, **columns): return dict(table=table, epoch=epoch, kind=kind, id=id, columns={k:v.split() for k,v in columns.items()})
+def _survey(table, epoch, id, columns):
+    "A survey, its columns from lines of text: our name, the survey's, others"
+    lines = [line.split() for line in columns.strip().splitlines()]
+    return _Survey(table, epoch, id, {ours: theirs for ours, *theirs in lines})
 
 SURVEYS = dict(
-    gaia_dr3=_survey('I/355/gaiadr3', 2016., 'gaia', 'source_id', source_id='source_id Source', ra='ra RA_ICRS', dec='dec DE_ICRS', e_ra='ra_error e_RA_ICRS', e_dec='dec_error e_DE_ICRS', pmra='pmra pmRA', e_pmra='pmra_error e_pmRA',
-        pmdec='pmdec pmDE', e_pmdec='pmdec_error e_pmDE', parallax='parallax Plx', e_parallax='parallax_error e_Plx', radial_velocity='radial_velocity RV', e_radial_velocity='radial_velocity_error e_RV', teff='teff_gspphot Teff', logg='logg_gspphot logg',
-        fe_h='mh_gspphot [Fe/H]', g_mag='phot_g_mean_mag Gmag', bp_mag='phot_bp_mean_mag BPmag', rp_mag='phot_rp_mean_mag RPmag'),
-    galah_dr3=_survey('J/MNRAS/506/150/stars', 2015.5, 'galah_sobject', 'sobject_id', sobject_id='sobject_id', star_id='star_id', source_id='dr3_source_id', ra='ra ra_dr2 RAJ2000 RAdeg', dec='dec dec_dr2 DEJ2000 DEdeg', teff='teff Teff', e_teff='e_teff e_Teff',
-        logg='logg', e_logg='e_logg', fe_h='fe_h [Fe/H]', e_fe_h='e_fe_h e_[Fe/H]', radial_velocity='rv_galah RVgalah', e_radial_velocity='e_rv_galah', snr='snr_c2_iraf'),
-    galah_dr4=_survey(None, 2016., 'galah_sobject', 'sobject_id', sobject_id='sobject_id', tmass_id='tmass_id', source_id='gaiadr3_source_id', ra='ra', dec='dec', teff='teff', e_teff='e_teff', logg='logg', e_logg='e_logg', fe_h='fe_h', e_fe_h='e_fe_h',
-        radial_velocity='rv_comp_1', e_radial_velocity='e_rv_comp_1', snr='snr_px_ccd2'),
-    lamost_lrs=_survey('V/156/dr7slrs', 2000., 'lamost_obsid', 'obsid', obsid='obsid ObsID', designation='designation LAMOST', source_id='gaia_source_id', ra='ra RAJ2000', dec='dec DEJ2000', teff='teff Teff', e_teff='teff_err e_Teff', logg='logg', e_logg='logg_err e_logg',
-        fe_h='feh [Fe/H]', e_fe_h='feh_err e_[Fe/H]', radial_velocity='rv RV HRV', e_radial_velocity='rv_err e_RV e_HRV', snr='snrg snrg'),
-    lamost_mrs=_survey('V/156/dr7melrs', 2000., 'lamost_obsid', 'obsid', obsid='obsid ObsID', designation='designation LAMOST', source_id='gaia_source_id', ra='ra RAJ2000', dec='dec DEJ2000', teff='teff_lasp Teff', e_teff='teff_lasp_err e_Teff', logg='logg_lasp logg',
-        e_logg='logg_lasp_err e_logg', fe_h='feh_lasp [Fe/H]', e_fe_h='feh_lasp_err e_[Fe/H]', radial_velocity='rv_lasp0 RV', e_radial_velocity='rv_lasp0_err e_RV', snr='snr'),
-    twomass=_survey('II/246/out', 1999.5, 'twomass', 'tmass_id', tmass_id='designation 2MASS', ra='ra RAJ2000', dec='dec decl DEJ2000', j_mag='j_m Jmag', h_mag='h_m Hmag', k_mag='k_m Kmag'))
+    gaia_dr3=_survey('I/355/gaiadr3', 2016.0, 'source_id', '''
+        source_id           source_id              Source
+        ra                  ra                     RA_ICRS
+        dec                 dec                    DE_ICRS
+        e_ra                ra_error               e_RA_ICRS
+        e_dec               dec_error              e_DE_ICRS
+        pmra                pmra                   pmRA
+        e_pmra              pmra_error             e_pmRA
+        pmdec               pmdec                  pmDE
+        e_pmdec             pmdec_error            e_pmDE
+        parallax            parallax               Plx
+        e_parallax          parallax_error         e_Plx
+        radial_velocity     radial_velocity        RV
+        e_radial_velocity   radial_velocity_error  e_RV
+        teff                teff_gspphot           Teff
+        logg                logg_gspphot           logg
+        fe_h                mh_gspphot             [Fe/H]
+        g_mag               phot_g_mean_mag        Gmag
+        bp_mag              phot_bp_mean_mag       BPmag
+        rp_mag              phot_rp_mean_mag       RPmag
+    '''),
+    galah_dr3=_survey('J/MNRAS/506/150/stars', 2015.5, 'sobject_id', '''
+        sobject_id          sobject_id
+        star_id             star_id
+        source_id           dr3_source_id
+        ra                  ra             ra_dr2  RAJ2000  RAdeg
+        dec                 dec            dec_dr2  DEJ2000  DEdeg
+        teff                teff           Teff
+        e_teff              e_teff         e_Teff
+        logg                logg
+        e_logg              e_logg
+        fe_h                fe_h           [Fe/H]
+        e_fe_h              e_fe_h         e_[Fe/H]
+        radial_velocity     rv_galah       RVgalah
+        e_radial_velocity   e_rv_galah
+        snr                 snr_c2_iraf
+    '''),
+    galah_dr4=_survey(None, 2016.0, 'sobject_id', '''
+        sobject_id          sobject_id
+        tmass_id            tmass_id
+        source_id           gaiadr3_source_id
+        ra                  ra
+        dec                 dec
+        teff                teff
+        e_teff              e_teff
+        logg                logg
+        e_logg              e_logg
+        fe_h                fe_h
+        e_fe_h              e_fe_h
+        radial_velocity     rv_comp_1
+        e_radial_velocity   e_rv_comp_1
+        snr                 snr_px_ccd2
+    '''),
+    lamost_lrs=_survey('V/156/dr7slrs', 2000.0, 'obsid', '''
+        obsid               obsid           ObsID
+        designation         designation     LAMOST
+        source_id           gaia_source_id
+        ra                  ra              RAJ2000
+        dec                 dec             DEJ2000
+        teff                teff            Teff
+        e_teff              teff_err        e_Teff
+        logg                logg
+        e_logg              logg_err        e_logg
+        fe_h                feh             [Fe/H]
+        e_fe_h              feh_err         e_[Fe/H]
+        radial_velocity     rv              RV  HRV
+        e_radial_velocity   rv_err          e_RV  e_HRV
+        snr                 snrg            snrg
+    '''),
+    lamost_mrs=_survey('V/156/dr7melrs', 2000.0, 'obsid', '''
+        obsid               obsid           ObsID
+        designation         designation     LAMOST
+        source_id           gaia_source_id
+        ra                  ra              RAJ2000
+        dec                 dec             DEJ2000
+        teff                teff_lasp       Teff
+        e_teff              teff_lasp_err   e_Teff
+        logg                logg_lasp       logg
+        e_logg              logg_lasp_err   e_logg
+        fe_h                feh_lasp        [Fe/H]
+        e_fe_h              feh_lasp_err    e_[Fe/H]
+        radial_velocity     rv_lasp0        RV
+        e_radial_velocity   rv_lasp0_err    e_RV
+        snr                 snr
+    '''),
+    twomass=_survey('II/246/out', 1999.5, 'tmass_id', '''
+        tmass_id            designation  2MASS
+        ra                  ra           RAJ2000
+        dec                 dec          decl  DEJ2000
+        j_mag               j_m          Jmag
+        h_mag               h_m          Hmag
+        k_mag               k_m          Kmag
+    '''),
+)
 
+# %% ../../nbs/01b_surveys.ipynb #dcef4169
+_NOT_MEASURED = -9999  # nothing below is a measurement
+_NEVER = -999          # nor below this, of a quantity that cannot be so negative
+_ANY_SIGN = (u.km/u.s, u.mas/u.yr, u.mas)  # units of quantities that can
+
+def _known_survey(survey):
+    "The survey of a name"
+    if survey not in SURVEYS:
+        raise ValueError(f'unknown survey {survey!r}: known are {", ".join(SURVEYS)}')
+    return SURVEYS[survey]
+
+def _find_columns(names, columns):
+    "Those of a table's column names that are in the vocabulary, by our name; case does not matter"
+    theirs = {name.lower(): name for name in names}
+    found = {}
+    for ours, known in columns.items():
+        there = [theirs[name.lower()] for name in known if name.lower() in theirs]
+        if there:
+            found[ours] = there[0]
+    return found
+
+def _identifiers(column, kind):
+    "A column of identifiers in their normal form"
+    masked_numbers = isinstance(column, np.ma.MaskedArray) and column.dtype.kind in 'iu'
+    return normalize_ids(column.filled(0) if masked_numbers else np.asarray(column), kind)
+
+def _measured(column, unit):
+    "A column in a unit, `NaN` where nothing was measured"
+    masked = np.ma.isMaskedArray(column)
+    values = np.ma.filled(np.ma.asarray(column, float), np.nan) if masked else np.asarray(column, float)
+    has_unit = column.unit is not None and unit.is_equivalent(column.unit)
+    values = (values * (column.unit if has_unit else unit)).to_value(unit)
+    least = _NOT_MEASURED if unit in _ANY_SIGN else _NEVER
+    return np.where(values <= least, np.nan, values) * unit
+
+# %% ../../nbs/01b_surveys.ipynb #0c5873ca
 def to_vocabulary(
-    table, # Rows of a survey, as it or VizieR publishes them: pandas or astropy
-    survey:str # A key of `SURVEYS`
-) -> Table: # The columns that are in the vocabulary, renamed, with units; the identifier in its normal form
+    table: pd.DataFrame | Table,  # Rows of a survey, as it or VizieR publishes them
+    survey: str,                  # A key of `SURVEYS`
+) -> Table:  # The columns that are in the vocabulary, renamed, with units; the identifier in its normal form
     "A survey's table in the common vocabulary"
-    if survey not in SURVEYS: raise ValueError(f'unknown survey {survey!r}: known are {", ".join(SURVEYS)}')
-    s,t = SURVEYS[survey],table if isinstance(table, Table) else Table.from_pandas(table)
-    theirs = {c.lower():c for c in t.colnames}
-    found = {k:theirs[next(n.lower() for n in names if n.lower() in theirs)] for k,names in s['columns'].items() if any(n.lower() in theirs for n in names)}
-    if missing := [k for k in ('ra','dec',s['id']) if k not in found]: raise ValueError(f'{survey}: the table has no {", ".join(missing)} ({", ".join("/".join(s["columns"][k]) for k in missing)}); it has {", ".join(t.colnames[:10])}')
+    names = _known_survey(survey)
+    rows = table if isinstance(table, Table) else Table.from_pandas(table)
+    found = _find_columns(rows.colnames, names.columns)
+    missing = [name for name in ('ra', 'dec', names.id) if name not in found]
+    if missing:
+        expected = ', '.join('/'.join(names.columns[name]) for name in missing)
+        raise ValueError(f'{survey}: the table has no {", ".join(missing)} ({expected}); '
+                         f'it has {", ".join(rows.colnames[:10])}')
     out = Table()
-    for k,c in found.items():
-        unit,col = VOCABULARY[k],t[c]
-        kind = dict(source_id='gaia', tmass_id='twomass', sobject_id='galah_sobject', obsid='lamost_obsid', designation='lamost_designation').get(k)
-        if kind: out[k] = normalize_ids(col.filled(0) if isinstance(col, np.ma.MaskedArray) and col.dtype.kind in 'iu' else np.asarray(col), kind)
-        elif unit is None: out[k] = col
+    for ours, theirs in found.items():
+        column, unit = rows[theirs], VOCABULARY[ours]
+        if ours in _ID_COLUMNS:
+            out[ours] = _identifiers(column, _ID_COLUMNS[ours])
+        elif unit is None:
+            out[ours] = column
         else:
-            v = np.ma.filled(np.ma.asarray(col, float), np.nan) if np.ma.isMaskedArray(col) else np.asarray(col, float)
-            from_unit = col.unit if col.unit is not None and unit.is_equivalent(col.unit) else unit
-            v = (v*from_unit).to_value(unit)
-            out[k] = np.where((v<=-999) & (unit!=u.km/u.s) & (unit!=u.mas/u.yr) & (unit!=u.mas) | (v<=-9999), np.nan, v)*unit
+            out[ours] = _measured(column, unit)
     return out
 
 # %% ../../nbs/01b_surveys.ipynb #7c8d4558
-_GAIA = 'source_id ra dec ra_error dec_error pmra pmra_error pmdec pmdec_error parallax parallax_error radial_velocity radial_velocity_error teff_gspphot logg_gspphot mh_gspphot phot_g_mean_mag phot_bp_mean_mag phot_rp_mean_mag'.split()
+_GAIA_COLUMNS = """
+    source_id ra dec ra_error dec_error pmra pmra_error pmdec pmdec_error parallax parallax_error
+    radial_velocity radial_velocity_error teff_gspphot logg_gspphot mh_gspphot
+    phot_g_mean_mag phot_bp_mean_mag phot_rp_mean_mag
+""".split()
 
 def gaia_adql(
-    radius:float # Radius (arcsec)
-) -> str: # ADQL that joins the uploaded table `tap_upload.stars` (`ra`, `dec` in deg) with Gaia DR3
-    "Ask Gaia for what is near uploaded positions"
-    return f'SELECT DISTINCT {", ".join(f"g.{c}" for c in _GAIA)} FROM tap_upload.stars AS s JOIN gaiadr3.gaia_source AS g ON 1 = CONTAINS(POINT(g.ra, g.dec), CIRCLE(s.ra, s.dec, {radius}/3600.))'
-
-def _ask_gaia(positions, radius):
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()): # its import and its jobs talk
-        warnings.simplefilter('ignore')
-        from astroquery.gaia import GaiaClass
-        gaia = GaiaClass(gaia_tap_server=conf.gaia_url, gaia_data_server=conf.gaia_url, show_server_messages=False)
-        return gaia.launch_job_async(gaia_adql(radius), upload_resource=positions, upload_table_name='stars').get_results()
+    radius: float,  # Radius (arcsec)
+) -> str:           # ADQL that joins the uploaded table `tap_upload.stars` (`ra`, `dec` in deg) with Gaia DR3
+    "A query for the rows of Gaia near uploaded positions"
+    columns = ', '.join(f'g.{name}' for name in _GAIA_COLUMNS)
+    near = f'1 = CONTAINS(POINT(g.ra, g.dec), CIRCLE(s.ra, s.dec, {radius}/3600.))'
+    return f'SELECT DISTINCT {columns} FROM tap_upload.stars AS s JOIN gaiadr3.gaia_source AS g ON {near}'
 
 def _ask_cds(positions, table, radius):
-    with redirect_stdout(io.StringIO()): from astroquery.xmatch import XMatchClass # its import talks
-    x = XMatchClass()
-    x.URL = conf.xmatch_url
-    return x.query(cat1=positions, cat2=f'vizier:{table}', max_distance=radius*u.arcsec, colRA1='ra', colDec1='dec', cache=False)
+    "Rows of a table of the CDS near positions"
+    with _quiet():
+        from astroquery.xmatch import XMatchClass
+    service = XMatchClass()
+    service.URL = conf.xmatch_url
+    found = service.query(
+        cat1=positions, cat2=f'vizier:{table}', max_distance=radius*u.arcsec, colRA1='ra', colDec1='dec', cache=False)
+    found.remove_columns(['angDist', 'ra', 'dec'])  # ours, which the service sends back
+    return found
+
+# %% ../../nbs/01b_surveys.ipynb #69df95c0
+_WIDEST = 180  # arcsec, the largest radius that the services allow
 
 def query_survey(
-    survey:str, # A key of `SURVEYS`
-    stars, # Table with `ra`, `dec` (deg)
-    radius:float=5. # Radius (arcsec), wide enough for proper motions
-) -> Table: # Candidates, in the vocabulary, each once
+    survey: str,                  # A key of `SURVEYS`
+    stars: pd.DataFrame | Table,  # Table with `ra`, `dec` (deg)
+    radius: float = 5.,           # Radius (arcsec), wide enough for proper motions
+) -> Table:                       # Candidates, in the vocabulary, each once
     "The rows of a survey near some stars"
-    import requests
-    from astroquery.exceptions import InvalidQueryError,RemoteServiceError
-    if survey not in SURVEYS: raise ValueError(f'unknown survey {survey!r}: known are {", ".join(SURVEYS)}')
-    s = SURVEYS[survey]
-    if s['table'] is None: raise ValueError(f'{survey} has no table at the CDS that is known here: download its catalog, read it with read_catalog and rename it with to_vocabulary')
-    if not 0<radius<=180: raise ValueError(f'radius={radius}: the services allow up to 180 arcsec')
-    t = _table(stars)
-    positions = Table(dict(ra=np.asarray(t['ra'], float), dec=np.asarray(t['dec'], float)))
-    try: found = _ask_gaia(positions, radius) if survey=='gaia_dr3' else _ask_cds(positions, s['table'], radius)
-    except (requests.RequestException, RemoteServiceError, InvalidQueryError, OSError) as e: raise ConnectionError(f'{survey}: no answer ({" ".join(str(e).split())[:200]})') from e
-    if 'angDist' in found.colnames: found.remove_columns(['angDist','ra','dec']) # ours, which the service sends back
-    v = to_vocabulary(found, survey)
-    return v[np.sort(np.unique(np.asarray(v[s['id']]), return_index=True)[1])]
+    known = _known_survey(survey)
+    if known.table is None:
+        raise ValueError(f'{survey} has no table at the CDS that is known here: download its catalog, read it with '
+                         'read_catalog and rename it with to_vocabulary')
+    if not 0 < radius <= _WIDEST:
+        raise ValueError(f'radius={radius}: the services allow up to {_WIDEST} arcsec')
+    table = _as_frame(stars)
+    positions = Table(dict(ra=np.asarray(table['ra'], float), dec=np.asarray(table['dec'], float)))
+
+    def ask():
+        if survey == 'gaia_dr3':
+            return _gaia_job(gaia_adql(radius), upload_resource=positions, upload_table_name='stars')
+        return _ask_cds(positions, known.table, radius)
+
+    candidates = to_vocabulary(_answer(survey, ask), survey)
+    _, first = np.unique(np.asarray(candidates[known.id]), return_index=True)
+    return candidates[np.sort(first)]
 
 # %% ../../nbs/01b_surveys.ipynb #19f87db3
-_EXACT = 2**53 # up to here a float holds every whole number
+_EXACT = 2**53  # up to here a float holds every whole number
 
-def _number(column):
-    "A label as numbers: whole numbers and booleans as they are, other numbers as floats, `NaN` for what is no number"
-    if pd.api.types.is_integer_dtype(column) or pd.api.types.is_bool_dtype(column): return column
-    known = column.mask(column=='') # the empty text of a catalog means that there is none
-    n = pd.to_numeric(known, errors='coerce', dtype_backend='numpy_nullable')
-    if pd.api.types.is_integer_dtype(n): return n
-    changed = 0 if pd.api.types.is_float_dtype(column) else (n.abs()>_EXACT).sum()
-    if changed: raise ValueError(f'{changed} values of {column.name} have more digits than a float holds: give this column as integers')
-    return pd.Series(n.to_numpy(float, na_value=np.nan), index=column.index)
+def _label(column):
+    "A label as numbers: whole ones and booleans as they are, others as floats, `NaN` for what is no number"
+    if pd.api.types.is_integer_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return column
+    known = column.mask(column == '')  # the empty text of a catalog means that there is none
+    numbers = pd.to_numeric(known, errors='coerce', dtype_backend='numpy_nullable')
+    if pd.api.types.is_integer_dtype(numbers):
+        return numbers
+    changed = (numbers.abs() > _EXACT).sum()
+    if changed and not pd.api.types.is_float_dtype(column):
+        raise ValueError(f'{changed} values of {column.name} have more digits than a float holds: '
+                         'give this column as integers')
+    return pd.Series(numbers.to_numpy(float, na_value=np.nan), index=column.index)
+
+# %% ../../nbs/01b_surveys.ipynb #afcdf494
+def _matched_by_position(meta, table, options):
+    "Best match of each row by position, and how good it is"
+    pairs = crossmatch(meta, table, **{'how': 'best', **options})
+    pairs = pairs[(pairs.left >= 0) & (pairs.right >= 0)]
+    return pairs.left, pairs.right, pairs[['sep_arcsec', 'p_match']]
+
+def _matched_by_id(meta, table, on, kind):
+    "First row with the same identifier, and how many there are"
+    pairs = match_ids(meta, table, on, kind).drop_duplicates('left')
+    return pairs.left, pairs.right, pairs[['n_candidates']].rename(columns=dict(n_candidates='n'))
 
 def attach_labels(
-    spectra, # `Spectra`, with `ra` and `dec` (deg) or an identifier in `meta`
-    table, # Labels, in the vocabulary: pandas or astropy
-    source:str, # Name of where they come from, for example `galah_dr3`
-    labels=('teff','logg','fe_h'), # Columns of `table` to bring over, with their errors (`e_...`) if it has them
-    on=None, # Identifier's column in `meta` and in `table`, or a pair of names; default: match by position
-    kind:str='apogee', # What the identifier is: a key of `ID_KINDS`
-    **kwargs # Passed to `crossmatch`: `radius`, `epochs`, `errors`, `mags`
-): # The same spectra, with columns `SOURCE_teff`, `SOURCE_e_teff`, ... in `meta`, and `SOURCE_sep_arcsec`, `SOURCE_p_match` or `SOURCE_n` (rows with the identifier)
-    "Give spectra the labels of another survey"
-    t = _table(table)
-    if missing := [c for c in labels if c not in t]: raise ValueError(f'{source}: the table has no column {", ".join(missing)}')
-    cols = [c for l in labels for c in (l, f'e_{l}') if c in t]
-    if on is None: m = crossmatch(spectra.meta, t, **{**dict(how='best'), **kwargs}); how = ['sep_arcsec','p_match']
-    else: m = match_ids(spectra.meta, t, on, kind).rename(columns=dict(n_candidates='n')).drop_duplicates('left'); how = ['n']
-    m = m[(m.left>=0) & (m.right>=0)]
+    spectra: Spectra,             # With `ra` and `dec` (deg) or an identifier in `meta`
+    table: pd.DataFrame | Table,  # Labels, in the vocabulary
+    source: str,                  # Name of where they come from, for example `galah_dr3`
+    # Columns of `table` to bring over, with their errors (`e_...`) if it has them
+    labels: Sequence[str] = ('teff', 'logg', 'fe_h'),
+    # Identifier's column in `meta` and in `table`, or a pair of names; default: match by position
+    on: str | tuple[str, str] | None = None,
+    kind: str = 'apogee',         # What the identifier is: a key of `ID_KINDS`
+    **kwargs,                     # Passed to `crossmatch`: `radius`, `epochs`, `errors`, `mags`
+    # The same spectra, with columns `SOURCE_teff`, `SOURCE_e_teff`, ... in `meta`,
+    # and `SOURCE_sep_arcsec`, `SOURCE_p_match` or `SOURCE_n` (rows with the identifier)
+) -> Spectra:
+    "Spectra with the labels of another survey in their table"
+    theirs = _as_frame(table)
+    missing = [name for name in labels if name not in theirs]
+    if missing:
+        raise ValueError(f'{source}: the table has no column {", ".join(missing)}')
+    if on is None:
+        left, right, quality = _matched_by_position(spectra.meta, theirs, kwargs)
+    else:
+        left, right, quality = _matched_by_id(spectra.meta, theirs, on, kind)
+    wanted = [name for label in labels for name in (label, f'e_{label}') if name in theirs]
     rows = np.full(len(spectra), -1)
-    rows[m.left] = m.right
-    new = _columns(pd.DataFrame({c:_number(t[c]) for c in cols}), rows, '')
-    for h in how:
-        new[h] = np.nan
-        new.loc[m.left, h] = m[h].to_numpy(float)
+    rows[left] = right
+    new = _take_rows(pd.DataFrame({name: _label(theirs[name]) for name in wanted}), rows, '')
+    for name in quality:
+        new[name] = np.nan
+        new.loc[left, name] = quality[name].to_numpy(float)
     new = new.add_prefix(f'{source}_')
-    old = spectra.meta.drop(columns=[c for c in new if c in spectra.meta])
-    return spectra.replace(meta=pd.concat([old, new], axis=1))
+    kept = spectra.meta.drop(columns=[name for name in new if name in spectra.meta])
+    return spectra.replace(meta=pd.concat([kept, new], axis=1))
