@@ -141,3 +141,8 @@ def test_robust_shifts_seeds_and_names_the_line(root, tmp_path):
     (tmp_path/'notebook.ipynb').write_text(json.dumps(dict(cells=[cell], metadata={}, nbformat=4, nbformat_minor=5)))
     r = subprocess.run([sys.executable, 'tools/robust.py', '--threads', '1', '--seed-offset', '0,1000', tmp_path/'notebook.ipynb'], cwd=root, capture_output=True, text=True)
     assert r.returncode==1 and 'notebook, 1 threads, seeds +1000: cell 0: assert x < 1000, "too large"' in r.stdout and 'seeds +0' not in r.stdout, r.stdout
+
+def test_readme_lists_every_lesson(root):
+    "In reading order"
+    listed = re.findall(r'^\| \[\w+\]\(nbs/(\d\w+\.ipynb)\)', (root/'README.md').read_text(), re.M)
+    assert listed==sorted(p.name for p in (root/'nbs').glob('[0-9]*.ipynb'))
