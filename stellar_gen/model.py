@@ -44,7 +44,7 @@ class TrainedModel:
     labeller:dict|None = None # How to read labels from its latents, from `learn_labels`: arrays by name
     prior:dict|None = None # Where in the latents stars are, from `learn_prior`: arrays by name
 
-FORMAT = 2 # of the model folder
+FORMAT = 3 # of the model folder
 _PARTS = dict(reference=('place',2,'calibrate'), labeller=('x_mean',1,'learn_labels'), prior=('z_mean',0,'learn_prior')) # which array must have how many columns more than there are latents, and what makes it
 
 def save_model(
@@ -134,7 +134,7 @@ def passes(
     for start in range(0, len(flux), bs):
         rows = slice(start, start + bs)
         batch = [torch.from_numpy(np.ascontiguousarray(o[rows], dtype=np.float32)) for o in arrays]
-        yield rows, run(*(o.to(net.mean.device) for o in batch))
+        yield rows, run(*(o.to(net.device) for o in batch))
 
 # %% ../nbs/04b_model.ipynb #0bc39327
 def draw(
@@ -236,7 +236,7 @@ def log_prob(
     "Log-likelihood of spectra: the importance-weighted bound"
     tables = []
     for ready,labels,keep in prepared(model, spectra):
-        logp,g = np.empty(len(ready)),torch.Generator(model.net.mean.device).manual_seed(seed)
+        logp,g = np.empty(len(ready)),torch.Generator(model.net.device).manual_seed(seed)
         def run(*b): return log_likelihood(model.net.eval(), *b, samples=samples, generator=g)
         for b,o in passes(model.net, ready.flux, ready.ivar, labels, run=run): logp[b] = o.cpu().numpy()
         tables.append(result_table(ready, keep, n_pix=(ready.ivar>0).sum(1), logp=logp))
@@ -253,7 +253,7 @@ def evaluate(
     for ready,labels,keep in prepared(model, spectra):
         cols,net = {k:np.empty(len(ready)) for k in ('chi2','chi2_scatter','cosine','angle','rms_weighted','kl')},model.net
         for b,pred in passes(net, ready.flux, ready.ivar, labels):
-            flux,ivar = (torch.from_numpy(o[b]).to(net.mean.device) for o in (ready.flux,ready.ivar))
+            flux,ivar = (torch.from_numpy(o[b]).to(net.device) for o in (ready.flux,ready.ivar))
             cos = _each_cosine(pred, flux, ivar)
             for k,o in dict(chi2=_each_chi2(pred, flux, ivar), chi2_scatter=_each_chi2(pred, flux, ivar/(1+ivar*pred.scatter**2)), cosine=cos, angle=torch.rad2deg(cos.clamp(-1, 1).acos()), rms_weighted=_each_rms(pred, flux, ivar), kl=pred.divergence.sum(1)).items(): cols[k][b] = o.cpu().numpy()
             if truth is not None: cols.setdefault('rms_truth', np.empty(len(ready)))[b] = np.sqrt(((pred.flux.cpu().numpy()-truth[at:at+len(ready)][b])**2*(ready.ivar[b]>0)).sum(1)/(ready.ivar[b]>0).sum(1).clip(min=1))

@@ -85,7 +85,7 @@ class Adversary(Callback):
     ): self.weight,self.lr,self.kwargs,self.critic = weight,lr,kwargs,None
     def before_fit(self):
         self.run = not hasattr(self.learn, 'lr_finder')
-        if self.critic is None: self.critic = Critic(**self.kwargs).to(self.model.mean.device)
+        if self.critic is None: self.critic = Critic(**self.kwargs).to(self.model.device)
         self.c_opt = torch.optim.Adam(self.critic.parameters(), self.lr, betas=(.5,.99))
     def _gap(self, real, fake, ivar): return torch.nn.functional.softplus(-self.critic(real, ivar)).mean()+torch.nn.functional.softplus(self.critic(fake, ivar)).mean()
     def after_loss(self):

@@ -220,9 +220,12 @@ def vae_groups(
     net:SpectraVAE # A network
 ) -> list[list]: # Parameters of the decoder's dense layers, of the encoder, and of what draws lines
     "Groups of parameters, from the general to the special"
-    draws = [*net.spread.parameters(), *net.draw.parameters(), net.mean, *([] if net.log_scatter is None else [net.log_scatter])]
-    reads = [p for m in (net.stem,net.blocks,net.mix,net.pool,net.head) for p in m.parameters()] + ([] if net.place is None else [net.place])
-    known = {id(p) for p in draws+reads}
+    part = net.decoder
+    draws = [*part.spread.parameters(), *part.draw.parameters(), part.mean]
+    if part.log_scatter is not None:
+        draws.append(part.log_scatter)
+    reads = list(net.encoder.parameters())
+    known = {id(p) for p in draws + reads}
     return [[p for p in net.parameters() if id(p) not in known], reads, draws]
 
 def spectra_learner(
