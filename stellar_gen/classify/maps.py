@@ -6,139 +6,250 @@
 __all__ = ['LatentMap', 'plot_map', 'write_map']
 
 # %% ../../nbs/06a_maps.ipynb #c3db0bd5
-import os
+import warnings
+from collections.abc import Sequence
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# %% ../../nbs/06a_maps.ipynb #f5d4ea02
-_MAPS = dict(pca=None, tsne='openTSNE', umap='umap')
+from .._palette import LIGHT_GREY, PALETTE
+from ..data.files import whole
 
+# %% ../../nbs/06a_maps.ipynb #f5d4ea02
 def _points(latents):
-    "Latents as an array, and which of them are known"
-    x = latents[[c for c in latents if c[0]=='z' and c[1:].isdigit()]].to_numpy(float) if isinstance(latents, pd.DataFrame) else np.asarray(latents, float)
+    "Latents as an array (N,L), and which of its rows are known"
+    if isinstance(latents, pd.DataFrame):
+        latents = latents[[c for c in latents if c[0] == 'z' and c[1:].isdigit()]]
+    x = np.asarray(latents, float)
     return x, np.isfinite(x).all(1)
 
+# %% ../../nbs/06a_maps.ipynb #f3c945ec
+_USUAL = 6  # half widths from the median, within which a star has a say in the view of PCA
+
+def _fit_pca(x, neighbors, seed):
+    from sklearn.decomposition import PCA
+    usual = (np.abs(x) < _USUAL).all(1)
+    fit = PCA(2, random_state=seed).fit(x[usual] if usual.mean() > 0.5 else x)
+    return fit, fit.transform(x)
+
+def _fit_tsne(x, neighbors, seed):
+    from openTSNE import TSNE
+    fit = TSNE(perplexity=min(neighbors, (len(x) - 1) // 3), random_state=seed, n_jobs=1).fit(x)
+    return fit, np.asarray(fit)
+
+def _fit_umap(x, neighbors, seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # a seed costs it its threads, of which it warns
+        from umap import UMAP
+        fit = UMAP(n_neighbors=neighbors, random_state=seed).fit(x)
+    return fit, fit.embedding_
+
+_FITS = dict(pca=_fit_pca, tsne=_fit_tsne, umap=_fit_umap)
+_NEEDS = dict(tsne='openTSNE', umap='umap')  # libraries that are not always there
+
+# %% ../../nbs/06a_maps.ipynb #cf3fb8d4
 class LatentMap:
     "Stars on a plane, and a place for those to come"
-    def __init__(self,
-        latents, # Latents (N,L), or a table with columns `z0`, `z1`, ... as from `encode`; rows with `NaN` get no place
-        method:str='pca', # `pca`, `tsne` or `umap`
-        neighbors:int=30, # How many neighbours of each star `tsne` and `umap` care for
-        seed:int=0 # Of the random numbers
+    def __init__(
+        self,
+        latents: np.ndarray | pd.DataFrame,  # (N,L), or a table with `z0`, `z1`, ...; rows with `NaN` get no place
+        method: str = 'pca',                 # `pca`, `tsne` or `umap`
+        neighbors: int = 30,                 # How many neighbours of each star `tsne` and `umap` care for
+        seed: int = 0,                       # Of the random numbers
     ):
-        if method not in _MAPS: raise ValueError(f'method={method!r}: choose from {", ".join(_MAPS)}')
-        if (lib := _MAPS[method]) and not find_spec(lib): raise ValueError(f"method={method!r} needs {lib}: pip install 'stellar_gen[maps]'")
-        x,ok = _points(latents)
-        if ok.sum()<max(neighbors+1, 3): raise ValueError(f'{ok.sum()} stars are too few for a map with {neighbors} neighbours: give more stars or fewer neighbours')
-        self.method,self.center,self.scale = method,np.median(x[ok], 0),np.diff(np.quantile(x[ok], [.16,.84], axis=0), axis=0)[0]/2+1e-9
-        self._x = (x[ok]-self.center)/self.scale
-        if method=='pca':
-            from sklearn.decomposition import PCA
-            usual = (np.abs(self._x)<6).all(1) # a few odd stars shall not choose the view
-            self._fit = PCA(2, random_state=seed).fit(self._x[usual] if usual.mean()>.5 else self._x); xy = self._fit.transform(self._x)
-        elif method=='tsne':
-            from openTSNE import TSNE
-            self._fit = TSNE(perplexity=min(neighbors, (ok.sum()-1)//3), random_state=seed, n_jobs=1).fit(self._x); xy = np.asarray(self._fit)
-        else:
-            import warnings
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore') # of a seed that costs it its threads
-                from umap import UMAP
-                self._fit = UMAP(n_neighbors=neighbors, random_state=seed).fit(self._x); xy = self._fit.embedding_
-        self.xy = np.full((len(x),2), np.nan); self.xy[ok] = xy
-    def project(self,
-        latents # Other stars, as above
-    ) -> np.ndarray: # Their places (M,2)
+        if method not in _FITS:
+            raise ValueError(f'method={method!r}: choose from {", ".join(_FITS)}')
+        if method in _NEEDS and not find_spec(_NEEDS[method]):
+            raise ValueError(f"method={method!r} needs {_NEEDS[method]}: pip install 'stellar_gen[maps]'")
+        x, known = _points(latents)
+        if known.sum() < max(neighbors + 1, 3):
+            raise ValueError(f'{known.sum()} stars are too few for a map with {neighbors} neighbours: '
+                             'give more stars or fewer neighbours')
+        low, high = np.quantile(x[known], [0.16, 0.84], axis=0)
+        self.method = method
+        self.center = np.median(x[known], 0)  # (L,)
+        self.scale = (high - low) / 2 + 1e-9  # (L,)
+        self._x = (x[known] - self.center) / self.scale
+        self._fit, xy = _FITS[method](self._x, neighbors, seed)
+        self.xy = np.full((len(x), 2), np.nan)
+        self.xy[known] = xy
+
+    def project(
+        self,
+        latents: np.ndarray | pd.DataFrame,  # Of other stars (M,L), or a table
+    ) -> np.ndarray:                         # Their places (M,2)
         "Where stars belong that were not there when the map was drawn"
-        x,ok = _points(latents)
-        out = np.full((len(x),2), np.nan)
-        if not ok.any(): return out
-        before = np.array(self._fit) if self.method=='tsne' else None
-        out[ok] = np.asarray(self._fit.transform((x[ok]-self.center)/self.scale))
-        if self.method=='tsne': # openTSNE 1.0.4 moves the whole old map when it places new points; here it is moved back
-            shift = (np.asarray(self._fit)-before).mean(0)
-            out[ok] -= shift; self._fit -= shift
-        return out
-    def trustworthiness(self,
-        neighbors:int=12, # How many
-        most:int=3000 # Stars to judge by, evenly chosen
-    ) -> float: # 1 for a perfect map, about 0.5 for a random one
-        "Are neighbours on the map neighbours?"
+        x, known = _points(latents)
+        xy = np.full((len(x), 2), np.nan)
+        if known.any():
+            place = _place_tsne if self.method == 'tsne' else _place
+            xy[known] = place(self._fit, (x[known] - self.center) / self.scale)
+        return xy
+
+    def trustworthiness(
+        self,
+        neighbors: int = 12,  # How many
+        most: int = 3000,     # Stars to judge by, evenly chosen
+    ) -> float:               # 1 for a perfect map, about 0.5 for a random one
+        "How far neighbours on the map are neighbours among the latents"
         from sklearn.manifold import trustworthiness
         xy = self.xy[np.isfinite(self.xy).all(1)]
-        i = np.linspace(0, len(xy)-1, min(most, len(xy))).astype(int)
-        return float(trustworthiness(self._x[i], xy[i], n_neighbors=min(neighbors, (len(i)-1)//2)))
-    def __repr__(self): return f'LatentMap({self.method}, {len(self.xy):,} stars)'
+        some = np.linspace(0, len(xy) - 1, min(most, len(xy))).astype(int)
+        neighbors = min(neighbors, (len(some) - 1) // 2)
+        return float(trustworthiness(self._x[some], xy[some], n_neighbors=neighbors))
+
+    def __repr__(self):
+        return f'LatentMap({self.method}, {len(self.xy):,} stars)'
+
+# %% ../../nbs/06a_maps.ipynb #9dd9f676
+def _place(fit, x):
+    return np.asarray(fit.transform(x))
+
+def _place_tsne(fit, x):
+    before = np.array(fit)
+    xy = _place(fit, x)
+    shift = (np.asarray(fit) - before).mean(0)
+    fit -= shift
+    return xy - shift
 
 # %% ../../nbs/06a_maps.ipynb #260b19ce
-_OKABE_ITO = ['#0072B2','#E69F00','#009E73','#CC79A7','#56B4E9','#D55E00','#F0E442','#000000']
+def _are_numbers(values):
+    return values.dtype.kind in 'fiub'
 
+def _dots_by_number(ax, x, y, values, label):
+    values = values.astype(float)
+    known = np.isfinite(values)
+    ax.scatter(x[~known], y[~known], s=4, c=LIGHT_GREY, lw=0)
+    dots = ax.scatter(x[known], y[known], s=6, c=values[known], lw=0, cmap='viridis')
+    ax.figure.colorbar(dots, ax=ax, label=label)
+
+def _by_frequency(names):
+    "Names, the most frequent first"
+    return pd.Series(names.astype(str)).value_counts().index.tolist()
+
+def _dots_by_name(ax, x, y, names, label):
+    for k, name in enumerate(_by_frequency(names)):
+        these = names.astype(str) == name
+        listed = k < len(PALETTE)
+        color = PALETTE[k] if listed else LIGHT_GREY
+        ax.scatter(x[these], y[these], s=6, c=color, lw=0, label=(name or 'other') if listed else None)
+    ax.legend(title=label, fontsize=6, title_fontsize=7, markerscale=2)
+
+# %% ../../nbs/06a_maps.ipynb #feac02a3
 def plot_map(
-    latent_map:LatentMap, # A map
-    color, # What to colour by (N,): numbers, or names
-    label:str='', # Of the colour bar or the legend
-    ax=None # Axes to draw on; default a new figure
-): # The axes
+    latent_map: LatentMap,         # A map
+    color: Sequence | np.ndarray,  # What to colour by (N,): numbers, or names
+    label: str = '',               # Of the colour bar or the legend
+    ax: Axes | None = None,        # Axes to draw on; default a new figure
+) -> Axes:                         # With the stars
     "Stars on their map"
-    if ax is None: ax = Figure(figsize=(5,4), layout='constrained').subplots()
-    color,(x,y) = np.asarray(color),latent_map.xy.T
-    if color.dtype.kind in 'fiub':
-        known = np.isfinite(color.astype(float))
-        ax.scatter(x[~known], y[~known], s=4, c='#BBBBBB', lw=0)
-        dots = ax.scatter(x[known], y[known], s=6, c=color[known], lw=0, cmap='viridis')
-        ax.figure.colorbar(dots, ax=ax, label=label)
-    else:
-        names = pd.Series(color.astype(str)).value_counts().index.tolist()
-        for k,n in enumerate(names): i = color.astype(str)==n; ax.scatter(x[i], y[i], s=6, c=_OKABE_ITO[k] if k<8 else '#BBBBBB', lw=0, label=(n or 'other') if k<8 else None)
-        ax.legend(title=label, fontsize=6, title_fontsize=7, markerscale=2)
+    if ax is None:
+        ax = Figure(figsize=(5, 4), layout='constrained').subplots()
+    values = np.asarray(color)
+    draw = _dots_by_number if _are_numbers(values) else _dots_by_name
+    draw(ax, *latent_map.xy.T, values, label)
     ax.set(xticks=[], yticks=[], xlabel=f'{latent_map.method} 1', ylabel=f'{latent_map.method} 2')
     return ax
 
 # %% ../../nbs/06a_maps.ipynb #3c2ef8a0
+_ENDS = [0.01, 0.99]  # quantiles that get the darkest and the lightest colour
+_MOST_NAMES = 50      # different names in a column that is worth colouring by
+
+class _Look(NamedTuple):
+    "The stars coloured by one column"
+    colors: list[str]  # One for each star
+    legend: str        # HTML
+
+def _look_of_numbers(values):
+    from bokeh.palettes import Viridis256
+    values = values.astype(float)
+    low, high = np.nanquantile(values, _ENDS) if values.notna().any() else (0, 1)
+    step = ((values - low) / max(high - low, 1e-12) * 255).clip(0, 255)
+    colors = [Viridis256[int(k)] if np.isfinite(k) else LIGHT_GREY for k in step]
+    return _Look(colors, f'dark {low:.4g}, light {high:.4g}')
+
+def _look_of_names(values):
+    color_of = dict(zip(_by_frequency(values), PALETTE))
+    colors = [color_of.get(name, LIGHT_GREY) for name in values.astype(str)]
+    legend = [f'<span style="color:{c}">&#9679;</span> {escape(name) or "none"}' for name, c in color_of.items()]
+    return _Look(colors, ', '.join(legend))
+
+def _looks(table):
+    "The stars coloured by each column, but for names that are all different"
+    looks = {}
+    for name, values in table.items():
+        if _are_numbers(values):
+            looks[name] = _look_of_numbers(values)
+        elif values.nunique() <= _MOST_NAMES:
+            looks[name] = _look_of_names(values)
+    if not looks:
+        raise ValueError('the table has no column to colour by: give a number, or names that stars share')
+    return looks
+
+# %% ../../nbs/06a_maps.ipynb #7b8afebe
+_CHOOSE = '''
+const k = names.indexOf(this.value);
+source.data.color = source.data['c' + k];
+source.change.emit();
+legend.text = texts[k]'''
+
+def _source(latent_map, table, looks):
+    "All that the page knows of the stars"
+    from bokeh.models import ColumnDataSource
+    text = table.astype(object).where(table.notna(), '')
+    shown = {f'v{k}': text[name].tolist() for k, name in enumerate(table)}
+    colors = {f'c{k}': look.colors for k, look in enumerate(looks.values())}
+    x, y = latent_map.xy.T
+    return ColumnDataSource(shown | colors | dict(x=x, y=y, color=colors['c0']))
+
+def _plane(latent_map, table, source, title):
+    "The stars, to zoom and hover"
+    from bokeh.plotting import figure
+    tips = [(name, f'@v{k}') for k, name in enumerate(table)]
+    plane = figure(width=900, height=650, title=title, tools='pan,wheel_zoom,box_zoom,reset,hover',
+                   active_scroll='wheel_zoom', tooltips=tips)
+    plane.scatter('x', 'y', size=5, color='color', line_color=None, alpha=0.8, source=source)
+    plane.xaxis.axis_label = f'{latent_map.method} 1'
+    plane.yaxis.axis_label = f'{latent_map.method} 2'
+    return plane
+
+def _chooser(source, looks):
+    "What to colour by, and its legend"
+    from bokeh.models import CustomJS, Div, Select
+    names = list(looks)
+    texts = [look.legend for look in looks.values()]
+    legend = Div(text=texts[0])
+    choose = Select(title='Colour by', value=names[0], options=names)
+    args: dict[str, Any] = dict(source=source, legend=legend, names=names, texts=texts)
+    choose.js_on_change('value', CustomJS(args=args, code=_CHOOSE))
+    return choose, legend
+
+# %% ../../nbs/06a_maps.ipynb #3ebb85bd
 def write_map(
-    path, # HTML file to write
-    latent_map:LatentMap, # A map
-    table:pd.DataFrame, # What is known of its stars (N rows): shown on hovering, and to colour by
-    title:str='Stars by their latents' # Of the page
-) -> Path: # `path`
+    path: str | Path,       # HTML file to write
+    latent_map: LatentMap,  # A map
+    table: pd.DataFrame,    # What is known of its stars (N rows): shown on hovering, and to colour by
+    title: str = 'Stars by their latents',  # Of the page
+) -> Path:                  # `path`
     "A map as a page of its own to zoom, hover and colour in"
-    if not find_spec('bokeh'): raise ValueError("the page needs bokeh: pip install 'stellar_gen[maps]'")
-    if len(table)!=len(latent_map.xy): raise ValueError(f'the table has {len(table):,} rows, the map {len(latent_map.xy):,} stars')
+    if not find_spec('bokeh'):
+        raise ValueError("the page needs bokeh: pip install 'stellar_gen[maps]'")
+    if len(table) != len(latent_map.xy):
+        raise ValueError(f'the table has {len(table):,} rows, the map {len(latent_map.xy):,} stars')
     from bokeh.embed import file_html
     from bokeh.layouts import column
-    from bokeh.models import ColumnDataSource,CustomJS,Div,Select
-    from bokeh.palettes import Viridis256
-    from bokeh.plotting import figure
     from bokeh.resources import INLINE
-    from matplotlib.colors import to_hex
-    t = table.reset_index(drop=True)
-    def colours(v):
-        if v.dtype.kind in 'fiub':
-            v = v.astype(float)
-            lo,hi = np.nanquantile(v, [.01,.99]) if v.notna().any() else (0,1)
-            k = ((v-lo)/max(hi-lo, 1e-12)*255).clip(0, 255)
-            return [Viridis256[int(o)] if np.isfinite(o) else '#BBBBBB' for o in k], f'dark {lo:.4g}, light {hi:.4g}'
-        names = v.astype(str).value_counts().index.tolist()
-        known = {n:_OKABE_ITO[k] for k,n in enumerate(names[:8])}
-        return [to_hex(known.get(o, '#BBBBBB')) for o in v.astype(str)], ', '.join(f'<span style="color:{c}">&#9679;</span> {escape(n) or "none"}' for n,c in known.items())
-    looks = {c:colours(t[c]) for c in t if t[c].dtype.kind in 'fiub' or t[c].nunique()<=50} # not by names that are all different
-    if not looks: raise ValueError('the table has no column to colour by: give a number, or names that stars share')
-    first = next(iter(looks))
-    data = {f'v{k}':t[c].astype(object).where(t[c].notna(), '').tolist() for k,c in enumerate(t)}|{f'c{k}':v[0] for k,v in enumerate(looks.values())}
-    source = ColumnDataSource(data | dict(x=latent_map.xy[:,0], y=latent_map.xy[:,1], color=looks[first][0]))
-    p = figure(width=900, height=650, title=title, tools='pan,wheel_zoom,box_zoom,reset,hover', active_scroll='wheel_zoom', tooltips=[(c,f'@v{k}') for k,c in enumerate(t)])
-    p.scatter('x', 'y', size=5, color='color', line_color=None, alpha=.8, source=source)
-    p.xaxis.axis_label,p.yaxis.axis_label = f'{latent_map.method} 1',f'{latent_map.method} 2'
-    legend,choose = Div(text=looks[first][1]),Select(title='Colour by', value=first, options=list(looks))
-    choose.js_on_change('value', CustomJS(args=dict(source=source, legend=legend, names=list(looks), texts=[v for _,v in looks.values()]), code='''
-const k = names.indexOf(this.value); source.data.color = source.data['c'+k]; source.change.emit(); legend.text = texts[k]'''))
+    table = table.reset_index(drop=True)
+    looks = _looks(table)
+    source = _source(latent_map, table, looks)
+    page = column(*_chooser(source, looks), _plane(latent_map, table, source, title))
     path = Path(path)
-    tmp = path.with_name(f'.{path.name}.partial')
-    tmp.write_text(file_html(column(choose, legend, p), INLINE, title), encoding='utf-8')
-    os.replace(tmp, path)
+    with whole(path) as partial:
+        partial.write_text(file_html(page, INLINE, title), encoding='utf-8')
     return path
