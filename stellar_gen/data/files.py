@@ -13,18 +13,19 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from astropy.io import fits
 
-from .core import APOGEE_PIXMASK, APOGEE, APOGEE_WAVE, BAD_PIXELS, C_KMS, concat, Spectra
-from ..instrument import _overlaps, rebin
+from .core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, BAD_PIXELS, C_KMS, concat, Spectra
+from ..instrument import _overlaps, _variance, rebin
 
 # %% ../../nbs/00b_files.ipynb #2ac53ad0
 @contextmanager
@@ -46,58 +47,95 @@ def whole(
         shutil.rmtree(beside, ignore_errors=True)
 
 # %% ../../nbs/00b_files.ipynb #5364180e
-def _line(e): return ' '.join((str(e).strip().splitlines() or [type(e).__name__])[0].split())
+_BLOCK = 2880             # bytes; a FITS file is a whole number of blocks
+_GZIP = b'\x1f\x8b'       # how a gzip begins
+_CUT_SHORT = ('runcated', 'buffer', 'too small', 'ended before', 'reshape')  # what the FITS library says of it
 
-def _fits(path, read):
-    "`read(path, hdus)` with the HDUs of a FITS file; what is wrong with the file becomes a `ValueError` of one line"
+def _line(error: object) -> str:
+    "The first line of what an error says; its name if it says nothing"
+    said = str(error).strip() or type(error).__name__
+    return ' '.join(said.splitlines()[0].split())
+
+def _check_there(path: Path) -> None:
+    "Raise where there is no file with anything in it"
+    if path.is_dir():
+        raise ValueError(f'{path}: is a folder, not a FITS file')
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    if not path.stat().st_size:
+        raise ValueError(f'{path}: is empty')
+
+def _fits_bytes(path: Path) -> bytes:
+    "What a FITS file holds, unpacked"
+    raw = path.read_bytes()
+    if raw.startswith(_GZIP):
+        raw = gzip.decompress(raw)
+    if not raw.startswith(b'SIMPLE'):
+        raise ValueError(f'{path}: is not a FITS file')
+    if len(raw) % _BLOCK:
+        raise EOFError(f'its {len(raw):,} bytes are no whole number of blocks')
+    return raw
+
+def _fits(
+    path,            # The file
+    read: Callable,  # Gets the path and the list of HDUs
+) -> Any:            # What `read` returns
+    "Read a FITS file; whatever is wrong with it becomes a `ValueError` of one line"
     path = Path(path)
-    if not path.is_file(): raise ValueError(f'{path}: ' + ('is a folder, not a FITS file' if path.is_dir() else 'no such file'))
-    if not path.stat().st_size: raise ValueError(f'{path}: is empty')
+    _check_there(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             warnings.filterwarnings('error', '.*(truncated|verification failed).*')
-            raw = path.read_bytes()
-            if raw[:2]==b'\x1f\x8b': raw = gzip.decompress(raw)
-            if raw[:6]!=b'SIMPLE': raise ValueError(f'{path}: is not a FITS file')
-            if len(raw)%2880: raise EOFError(f'its {len(raw):,} bytes are no whole number of blocks')
-            with fits.open(io.BytesIO(raw), checksum=True) as hs: return read(path, list(hs))
-    except Exception as e: # of whatever kind: the bytes are not ours
-        if isinstance(e, ValueError) and str(e).startswith(f'{path}:'): raise
-        msg = _line(e)
-        cut = isinstance(e, EOFError) or any(o in msg for o in ('runcated','buffer','too small','ended before','reshape'))
-        raise ValueError(f'{path}: {"truncated" if cut else "damaged or unreadable"} FITS file ({msg})') from e
+            with fits.open(io.BytesIO(_fits_bytes(path)), checksum=True) as hdus:
+                return read(path, list(hdus))
+    except Exception as e:  # of whatever kind: the bytes are not ours
+        if isinstance(e, ValueError) and str(e).startswith(f'{path}:'):
+            raise
+        said = _line(e)
+        cut = isinstance(e, EOFError) or any(word in said for word in _CUT_SHORT)
+        raise ValueError(f'{path}: {"truncated" if cut else "damaged or unreadable"} FITS file ({said})') from e
 
 # %% ../../nbs/00b_files.ipynb #d678bb49
-_NOT_MEASURED = -9999 # what the survey writes where nothing was measured; -9999.99 and the like too
-_NO_MAGNITUDE = 99 # mag: the survey writes 99.99 or 99.999 where there is none
+_NOT_MEASURED = -9999  # what the survey writes where nothing was measured; -9999.99 and the like too
+_NO_MAGNITUDE = 99     # mag: the survey writes 99.99 or 99.999 where there is none
+_STAR_NAME = r'(2M|AP)\d{8}[+-]\d{7}'  # in the name of a file
 
-def _is_number(v):
-    "Is this a finite number, and not True or False?"
-    if isinstance(v, (bool,np.bool_)): return False
-    return isinstance(v, (int,float,np.integer,np.floating)) and bool(np.isfinite(v))
+def _is_number(value) -> bool:
+    "Whether this is a finite number, and not True or False"
+    if isinstance(value, (bool, np.bool_)):
+        return False
+    return isinstance(value, (int, float, np.integer, np.floating)) and bool(np.isfinite(value))
 
-def _num(header, *keys, below=np.inf):
+def _num(header, *keys: str, below: float = np.inf) -> float:
     "The first of `keys` that holds a measured number, of a size `below` what is possible; `NaN` if none does"
-    for k in keys:
-        v = header.get(k)
-        if not _is_number(v): continue
-        measured = not _NOT_MEASURED-1 < v <= _NOT_MEASURED
-        if measured and abs(v)<below: return float(v)
+    for key in keys:
+        value = header.get(key)
+        if not _is_number(value):
+            continue
+        measured = not _NOT_MEASURED - 1 < value <= _NOT_MEASURED
+        if measured and abs(value) < below:
+            return float(value)
     return np.nan
 
-def _bits(header, key):
+def _bits(header, key: str) -> int:
     "A bitmask, exactly; 0 where there is none"
-    v = header.get(key)
-    return int(v) if _is_number(v) else 0
+    value = header.get(key)
+    return int(value) if _is_number(value) else 0
 
-def _star_id(header, path):
-    name = re.search(r'(2M|AP)\d{8}[+-]\d{7}', Path(path).name)
-    return str(header.get('OBJID') or header.get('SDSS4_APOGEE_ID') or (name[0] if name else Path(path).name.split('.')[0])).strip()
+def _text(header, key: str) -> str:
+    "A text without the blanks around it; empty where there is none"
+    return str(header.get(key) or '').strip()
 
-def _meta(header, path, filetype, **known):
+def _star_id(header, path) -> str:
+    "The star's name out of the header, else out of the name of the file"
+    named = re.search(_STAR_NAME, Path(path).name)
+    in_path = named[0] if named else Path(path).name.split('.')[0]
+    return _text(header, 'OBJID') or _text(header, 'SDSS4_APOGEE_ID') or in_path
+
+def _meta(header, path, filetype: str, **known) -> dict[str, Any]:
     "One row of metadata, the same columns for every kind of file"
-    d = dict(
+    row = dict(
         apogee_id=_star_id(header, path),
         ra=_num(header, 'RA'),
         dec=_num(header, 'DEC'),
@@ -108,221 +146,435 @@ def _meta(header, path, filetype, **known):
         logg=_num(header, 'RV_LOGG', 'RVLOGG'),
         fe_h=_num(header, 'RV_FEH', 'RVFEH'),
         starflag=_bits(header, 'STARFLAG'),
-        telescope=str(header.get('TELESCOP', '')).strip(),
-        field=str(header.get('FIELD', '')).strip())
-    return d | known | dict(filetype=filetype, file=Path(path).name)
+        telescope=_text(header, 'TELESCOP'),
+        field=_text(header, 'FIELD'),
+    )
+    return row | known | dict(filetype=filetype, file=Path(path).name)
 
-def _ivar(flux, err):
-    "Inverse variance of a spectrum (N,P) from its error; 0 where the error says that nothing is known"
-    level = [np.median(np.abs(f[ok])) if (ok := np.isfinite(f) & (f!=0)).any() else 0 for f in flux]
-    good = np.isfinite(flux) & np.isfinite(err) & (err>0) & (err<1000*np.array(level)[:,None])
-    return np.where(good, 1/np.where(good, err, 1)**2, 0)
+# %% ../../nbs/00b_files.ipynb #4827f7b7
+_GIVEN_UP = 1000          # errors of so many times the level of the spectrum say that nothing is known
+_POSITIVE = 0x7fffffff    # the bits of a mask that a signed 32-bit number can hold
 
-def _spectra(path, flux, ivar, mask, metas):
+_Read = tuple[Spectra | None, list[str]]  # usable spectra of a file, and a line for each that is not
+
+def _level(flux: np.ndarray) -> float:
+    "Median size of the flux (P,) in its pixels with any; 0 if there are none"
+    known = np.isfinite(flux) & (flux != 0)
+    return np.median(np.abs(flux[known])) if known.any() else 0
+
+def _ivar(flux: np.ndarray, error: np.ndarray) -> np.ndarray:
+    "Inverse variance of spectra (N,P) from their error; 0 where the error says that nothing is known"
+    most = _GIVEN_UP * np.array([_level(row) for row in flux])[:, None]
+    known = np.isfinite(flux) & np.isfinite(error) & (error > 0) & (error < most)
+    return np.where(known, 1 / np.where(known, error, 1)**2, 0)
+
+def _why_unusable(flux: np.ndarray, usable: np.ndarray) -> str:
+    "What is wrong with a spectrum (P,) without a usable pixel; empty if it has one"
+    reasons = {
+        'is NaN': np.isnan(flux),
+        'is 0': flux == 0,
+        'is without a usable error or flagged bad': ~usable,
+    }
+    for reason, pixels in reasons.items():
+        if pixels.all():
+            return f'the flux {reason} in all {len(flux)} pixels'
+    return ''
+
+def _problems(path, flux: np.ndarray, usable: np.ndarray) -> list[str]:
+    "A line for each spectrum (N,P) without a usable pixel"
+    lines = []
+    for i in range(len(flux)):
+        if why := _why_unusable(flux[i], usable[i]):
+            row = f'row {i} of {len(flux)}: ' if len(flux) > 1 else ''
+            lines.append(f'{path}: {row}{why}')
+    return lines
+
+def _spectra(path, flux: np.ndarray, ivar: np.ndarray, mask: np.ndarray, metas: list[dict]) -> _Read:
     "The usable rows as `Spectra` (None if there are none), and a line for each of the others"
-    flux,ivar,mask = (np.atleast_2d(o) for o in (flux,ivar,mask))
-    flux,ivar = flux.astype(np.float32),ivar.astype(np.float32)
-    if (ivar<0).any(): return None,[f'{path}: {(ivar<0).sum()} pixels have a negative ivar']
+    flux, ivar = flux.astype(np.float32), ivar.astype(np.float32)
+    if (ivar < 0).any():
+        return None, [f'{path}: {(ivar < 0).sum()} pixels have a negative ivar']
     ivar[~np.isfinite(flux) | ~np.isfinite(ivar)] = 0
-    usable = (ivar>0) & (mask & int(BAD_PIXELS)==0) & (flux!=0)
-    n = flux.shape[1]
-    def why(f, u):
-        for what,k in (('is NaN', np.isnan(f).sum()), ('is 0', (f==0).sum()), ('is without a usable error or flagged bad', (~u).sum())):
-            if k==n: return f'the flux {what} in all {n} pixels'
-    bad = [f'{path}: ' + (f'row {i} of {len(flux)}: ' if len(flux)>1 else '') + w for i,(f,u) in enumerate(zip(flux, usable)) if (w := why(f, u))]
+    usable = (ivar > 0) & ((mask & int(BAD_PIXELS)) == 0) & (flux != 0)
+    problems = _problems(path, flux, usable)
     keep = usable.any(1)
-    if not keep.any(): return None,bad
-    s = Spectra(APOGEE, flux, ivar, mask.astype(np.int64) & 0x7fffffff, pd.DataFrame(metas))
-    measured = s.replace(ivar=np.where(usable, s.ivar, 0)).snr()
-    s.meta['snr'] = np.where(s.meta.snr>0, s.meta.snr, measured)
-    return s[keep],bad
+    if not keep.any():
+        return None, problems
+    spectra = Spectra(APOGEE, flux, ivar, mask.astype(np.int64) & _POSITIVE, pd.DataFrame(metas))
+    measured = spectra.replace(ivar=np.where(usable, ivar, 0)).snr()
+    spectra.meta['snr'] = np.where(spectra.meta.snr > 0, spectra.meta.snr, measured)
+    return spectra[keep], problems
+
+# %% ../../nbs/00b_files.ipynb #23e98b6e
+class _Layout(NamedTuple):
+    "One kind of file"
+    is_it: Callable[[list], bool]   # Of the HDUs
+    read: Callable[..., _Read]      # Of path, HDUs and the options
+    options: tuple[str, ...] = ()   # Of `read_spectrum`, which `read` takes
+
+_LAYOUTS: dict[str, _Layout] = {}
+_START, _STEP = 4.179, 6e-6         # log10 of the first wavelength (Å), and the step from pixel to pixel
+
+def _is_image(hdu, kinds: str = 'iuf') -> bool:
+    "Whether an HDU holds an image of numbers of these kinds"
+    return getattr(hdu, 'data', None) is not None and hdu.is_image and hdu.data.dtype.kind in kinds
+
+def _has_images(hdus: list, n: int, fits_shape: Callable[[tuple], bool]) -> bool:
+    "Whether HDUs 1 to n are images of one shape, and the right one"
+    images = hdus[1:n + 1]
+    if len(images) < n or not all(_is_image(hdu) for hdu in images):
+        return False
+    shape = images[0].data.shape
+    return fits_shape(shape) and all(hdu.data.shape == shape for hdu in images)
+
+def _says_grid(header, start: str, step: str) -> bool:
+    "Whether a header gives the wavelengths of the APOGEE grid under these two keys"
+    return abs(_num(header, start) - _START) < 1e-9 and abs(_num(header, step) - _STEP) < 1e-12
+
+def _on_grid(hdus: list) -> bool:
+    "Whether one of the first two headers gives the wavelengths of the APOGEE grid"
+    return any(_says_grid(hdu.header, 'CRVAL1', 'CDELT1') for hdu in hdus[:2])
 
 # %% ../../nbs/00b_files.ipynb #05fb0bb8
-def _image(h, kind='iuf'): return getattr(h, 'data', None) is not None and h.is_image and h.data.dtype.kind in kind
-def _images(hs, n, shape): return len(hs)>n and all(_image(h) and h.data.shape==hs[1].data.shape and shape(h.data.shape) for h in hs[1:n+1])
-def _on_grid(hs): return any(abs(_num(h.header,'CRVAL1')-4.179)<1e-9 and abs(_num(h.header,'CDELT1')-6e-6)<1e-12 for h in hs[:2])
-def _is_grid(s): return s[-1]==8575 and len(s) in (1,2) and s[0]>0
+def _is_apstar(hdus: list) -> bool:
+    "Whether this is an apStar or asStar file"
+    def rows_of_pixels(shape: tuple) -> bool:
+        return shape[-1] == len(APOGEE) and len(shape) in (1, 2) and shape[0] > 0
+    return _has_images(hdus, 3, rows_of_pixels) and hdus[3].data.dtype.kind in 'iu' and _on_grid(hdus)
 
-def _is_apstar(hs): return _images(hs, 3, _is_grid) and hs[3].data.dtype.kind in 'iu' and _on_grid(hs)
+def _read_apstar(path, hdus: list, visits: bool) -> _Read:
+    "The combined spectrum of an apStar file, or its visits"
+    header = hdus[0].header
+    flux, error, mask = (np.atleast_2d(hdu.data) for hdu in hdus[1:4])
+    if visits and len(flux) > 2:
+        rows = list(range(2, len(flux)))
+        known = [dict(snr=_num(header, f'SNRVIS{row - 1}'), vhelio=_num(header, f'VHELIO{row - 1}', below=C_KMS))
+                 for row in rows]
+    else:
+        rows, known = [0], [{}]
+    metas = [_meta(header, path, 'apStar', **of_row) for of_row in known]
+    return _spectra(path, flux[rows], _ivar(flux[rows], error[rows]), mask[rows], metas)
 
-def _read_apstar(path, hs, visits=False):
-    h = hs[0].header
-    flux,err,mask = (np.atleast_2d(o.data) for o in hs[1:4])
-    rows = range(2, len(flux)) if visits and len(flux)>2 else range(1)
-    def of_visit(r): return dict(snr=_num(h, f'SNRVIS{r-1}'), vhelio=_num(h, f'VHELIO{r-1}', below=C_KMS))
-    metas = [_meta(h, path, 'apStar', **(of_visit(r) if r>1 else {})) for r in rows]
-    rows = list(rows)
-    return _spectra(path, flux[rows], _ivar(flux[rows], err[rows]), mask[rows], metas)
+_LAYOUTS['apStar'] = _Layout(_is_apstar, _read_apstar, options=('visits',))
 
 # %% ../../nbs/00b_files.ipynb #25a05f35
-def _is_aspcap(hs): return _images(hs, 3, lambda s: s==(8575,)) and hs[3].data.dtype.kind=='f' and _on_grid(hs)
+def _is_aspcap(hdus: list) -> bool:
+    "Whether this is an aspcapStar file"
+    def pixels(shape: tuple) -> bool:
+        return shape == (len(APOGEE),)
+    return _has_images(hdus, 3, pixels) and hdus[3].data.dtype.kind == 'f' and _on_grid(hdus)
 
-def _read_aspcap(path, hs, visits=False, model=False):
-    flux,err,fit = (o.data[None] for o in hs[1:4])
-    ivar = np.where(flux>0, _ivar(flux, err), 0)
-    table = hs[4].data if len(hs)>4 and isinstance(hs[4], fits.BinTableHDU) else None
-    def param(name, k):
-        if table is None or not len(table): return np.nan
-        for c,i in ((name,None), ('PARAM',k), ('FPARAM',k)):
-            if c in table.names: return _num({c:np.ravel(table[c][0])[i or 0]}, c)
-        return np.nan
-    known = dict(teff=param('TEFF', 0), logg=param('LOGG', 1), fe_h=param('FE_H', 3))
-    h = hs[0].header if 'OBJID' in hs[0].header else hs[1].header
-    return _spectra(path, fit if model else flux, ivar, np.where(ivar>0, 0, int(APOGEE_PIXMASK.BADPIX)), [_meta(h, path, 'aspcapStar', **known)])
+def _aspcap_label(table, name: str, k: int) -> float:
+    "A label from its own column, else the k-th of the calibrated or the fitted parameters; `NaN` if unknown"
+    for column, at in ((name, 0), ('PARAM', k), ('FPARAM', k)):
+        if column in table.names:
+            return _num({column: np.ravel(table[column][0])[at]}, column)
+    return np.nan
+
+def _read_aspcap(path, hdus: list, model: bool) -> _Read:
+    "The normalized spectrum of an aspcapStar file, or its best fit"
+    flux, error, fit = (hdu.data[None] for hdu in hdus[1:4])
+    ivar = np.where(flux > 0, _ivar(flux, error), 0)
+    mask = np.where(ivar > 0, 0, int(APOGEE_PIXMASK.BADPIX))
+    header = hdus[0].header if 'OBJID' in hdus[0].header else hdus[1].header
+    has_table = len(hdus) > 4 and isinstance(hdus[4], fits.BinTableHDU) and len(hdus[4].data)
+    labels = dict(teff=np.nan, logg=np.nan, fe_h=np.nan)
+    if has_table:
+        places = dict(teff=('TEFF', 0), logg=('LOGG', 1), fe_h=('FE_H', 3))
+        labels = {label: _aspcap_label(hdus[4].data, *place) for label, place in places.items()}
+    return _spectra(path, fit if model else flux, ivar, mask, [_meta(header, path, 'aspcapStar', **labels)])
+
+_LAYOUTS['aspcapStar'] = _Layout(_is_aspcap, _read_aspcap, options=('model',))
 
 # %% ../../nbs/00b_files.ipynb #ea129736
-def _is_visit(hs): return _images(hs, 4, lambda s: len(s)==2 and s[0]==3 and s[1]>=2) and hs[3].data.dtype.kind in 'iu'
+_WAVE_LIMITS = (10_000, 20_000)  # Å, of what is believed to be a wavelength of APOGEE
 
-def _read_visit(path, hs, visits=False):
-    h = hs[0].header
-    flux,err,mask,wave = (o.data for o in hs[1:5])
-    v = _num(h, 'VRAD', below=C_KMS)
-    if np.isnan(v): v = _num(h, 'VHELIO', below=C_KMS) - _num(h, 'BC', below=C_KMS)
-    if np.isnan(v): raise ValueError(f'{path}: the header has no velocity (VRAD, or VHELIO and BC), so the rest frame is unknown')
-    if not (np.isfinite(wave).all() and (wave>1e4).all() and (wave<2e4).all()): raise ValueError(f'{path}: {(~(np.isfinite(wave) & (wave>1e4) & (wave<2e4))).sum()} wavelengths are not between 10,000 and 20,000 Å')
-    out,var,bits = np.zeros((3,8575)),np.full((3,8575), np.inf),np.zeros(8575, np.int64)
-    for k in range(3):
-        o = np.argsort(wave[k])
-        w,f,e,m = wave[k][o]/(1+v/C_KMS), flux[k][o], err[k][o].astype(float), mask[k][o].astype(np.int64)
-        if not (np.diff(w)>0).all(): raise ValueError(f'{path}: {(np.diff(w)<=0).sum()} wavelengths of chip {k} are repeated')
-        good = np.isfinite(f) & np.isfinite(e) & (e>0)
-        f,iv = rebin(w, f, np.where(good, 1/np.where(good, e, 1)**2, 0), APOGEE_WAVE)
-        i,j,_ = _overlaps(w, APOGEE_WAVE)
-        np.bitwise_or.at(bits, j, m[i])
-        out[k],var[k] = f, np.where(iv>0, 1/np.where(iv>0, iv, 1), np.inf)
-    k = var.argmin(0)[None]
-    flux,err = (np.take_along_axis(a, k, 0) for a in (out, var**.5))
-    flux = np.where(np.isinf(err), np.nan, flux)
-    return _spectra(path, flux, _ivar(flux, err), bits, [_meta(h, path, 'apVisit')])
+def _is_visit(hdus: list) -> bool:
+    "Whether this is an apVisit or asVisit file"
+    def three_detectors(shape: tuple) -> bool:
+        return len(shape) == 2 and shape[0] == 3 and shape[1] >= 2
+    return _has_images(hdus, 4, three_detectors) and hdus[3].data.dtype.kind in 'iu'
+
+def _visit_velocity(header, path) -> float:
+    "Velocity (km/s) of the star as it was observed"
+    velocity = _num(header, 'VRAD', below=C_KMS)
+    if np.isnan(velocity):
+        velocity = _num(header, 'VHELIO', below=C_KMS) - _num(header, 'BC', below=C_KMS)
+    if np.isnan(velocity):
+        raise ValueError(f'{path}: the header has no velocity (VRAD, or VHELIO and BC), so the rest frame is unknown')
+    return velocity
+
+def _check_waves(wave: np.ndarray, path) -> None:
+    "Raise where wavelengths (3,D) cannot be those of a visit"
+    low, high = _WAVE_LIMITS
+    if odd := (~((wave > low) & (wave < high))).sum():
+        raise ValueError(f'{path}: {odd} wavelengths are not between {low:,} and {high:,} Å')
+    for k, steps in enumerate(np.diff(np.sort(wave, axis=1))):
+        if not (steps > 0).all():
+            raise ValueError(f'{path}: {(steps <= 0).sum()} wavelengths of chip {k} are repeated')
+
+# %% ../../nbs/00b_files.ipynb #4f26d97e
+def _detector_on_grid(
+    wave: np.ndarray,   # Wavelengths (D,) in the rest frame, in any order
+    flux: np.ndarray,   # Flux (D,)
+    error: np.ndarray,  # Its error (D,)
+    mask: np.ndarray,   # Its bits (D,)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # Flux, variance (infinite where unknown) and bits, all (P,)
+    "One detector of a visit on the APOGEE grid"
+    order = np.argsort(wave)
+    wave, flux, error, mask = wave[order], flux[order], error[order].astype(float), mask[order].astype(np.int64)
+    known = np.isfinite(flux) & np.isfinite(error) & (error > 0)
+    ivar = np.where(known, 1 / np.where(known, error, 1)**2, 0)
+    new_flux, new_ivar = rebin(wave, flux, ivar, APOGEE.wave)
+    bits = np.zeros(len(APOGEE), np.int64)
+    old, new, _ = _overlaps(wave, APOGEE.wave)
+    np.bitwise_or.at(bits, new, mask[old])
+    return new_flux, np.where(new_ivar > 0, _variance(new_ivar), np.inf), bits
+
+def _read_visit(path, hdus: list) -> _Read:
+    "One visit, in the rest frame and on the grid"
+    header = hdus[0].header
+    flux, error, mask, wave = (hdu.data for hdu in hdus[1:5])
+    velocity = _visit_velocity(header, path)
+    _check_waves(wave, path)
+    rest = wave / (1 + velocity / C_KMS)
+    parts = [_detector_on_grid(*detector) for detector in zip(rest, flux, error, mask)]
+    fluxes, variances, bits = (np.stack(arrays) for arrays in zip(*parts))    # (3,P)
+    best = variances.argmin(0)[None]
+    flux = np.take_along_axis(fluxes, best, 0)
+    error = np.sqrt(np.take_along_axis(variances, best, 0))
+    flux = np.where(np.isinf(error), np.nan, flux)
+    mask = np.bitwise_or.reduce(bits)[None]
+    return _spectra(path, flux, _ivar(flux, error), mask, [_meta(header, path, 'apVisit')])
+
+_LAYOUTS['apVisit'] = _Layout(_is_visit, _read_visit)
 
 # %% ../../nbs/00b_files.ipynb #58b3e591
-def _mwm_tables(hs): return [h for h in hs[1:] if isinstance(h, fits.BinTableHDU) and {'flux','ivar'}<=set(map(str.lower, h.columns.names))]
-def _is_mwm(hs): return bool(_mwm_tables(hs))
+_WAVE_TOLERANCE = 0.01  # Å, between the wavelengths of a file and those of the grid
 
-def _read_mwm(path, hs, visits=False):
-    parts,bad = [],[]
-    for h in _mwm_tables(hs):
-        if not len(h.data) or h.data['flux'].shape[1:]!=(8575,): continue
-        names,d = set(map(str.lower, h.columns.names)),h.data
-        off = np.abs(d['wavelength']-APOGEE_WAVE).max() if 'wavelength' in names else 1e9*max(abs(_num(h.header,'CRVAL')-4.179), 1e3*abs(_num(h.header,'CDELT')-6e-6))
-        if not off<.01: raise ValueError(f'{path}: the wavelengths of HDU {hs.index(h)} are not those of the APOGEE grid')
-        kind = 'mwmVisit' if 'in_stack' in names or ('mjd' in names and 'min_mjd' not in names) else 'mwmStar'
-        def row(i):
-            r = {n:d[n][i] for n in names & {'snr','v_rad','telescope','obj','spectrum_flags','mjd'}}
-            known = dict(
-                snr=_num(r, 'snr'),
-                vhelio=_num(r, 'v_rad', below=C_KMS),
-                starflag=_bits(r, 'spectrum_flags'),
-                telescope=str(r.get('telescope', '')).strip(),
-                sdss_id=str(hs[0].header.get('SDSS_ID', '')))
-            if (o := str(r.get('obj', '')).strip()): known['apogee_id'] = o
-            return _meta(hs[0].header, path, kind, **known)
-        mask = d['pixel_flags'].astype(np.int64) if 'pixel_flags' in names else np.zeros(d['flux'].shape, np.int64)
-        s,b = _spectra(path, d['flux'], d['ivar'], mask, [row(i) for i in range(len(d))])
-        parts += [s] if s is not None else []
-        bad += b
-    if not parts and not bad: raise ValueError(f'{path}: holds no APOGEE spectrum (its APOGEE tables are empty)')
-    return (concat(parts) if parts else None), bad
+def _column_names(hdu) -> set[str]:
+    "Names of a table's columns, in lower case"
+    return set(map(str.lower, hdu.columns.names))
+
+def _mwm_tables(hdus: list) -> list:
+    "The tables of spectra in a file"
+    return [hdu for hdu in hdus[1:] if isinstance(hdu, fits.BinTableHDU) and {'flux', 'ivar'} <= _column_names(hdu)]
+
+def _is_mwm(hdus: list) -> bool:
+    "Whether this is an mwmStar or mwmVisit file"
+    return bool(_mwm_tables(hdus))
+
+def _mwm_on_grid(hdu) -> bool:
+    "Whether a table's wavelengths are those of the APOGEE grid"
+    if 'wavelength' in _column_names(hdu):
+        return bool(np.abs(hdu.data['wavelength'] - APOGEE.wave).max() < _WAVE_TOLERANCE)
+    return _says_grid(hdu.header, 'CRVAL', 'CDELT')
+
+def _mwm_meta(path, header, filetype: str, row: dict) -> dict[str, Any]:
+    "Metadata of one row of a table, and of the file's header"
+    known = dict(
+        snr=_num(row, 'snr'),
+        vhelio=_num(row, 'v_rad', below=C_KMS),
+        starflag=_bits(row, 'spectrum_flags'),
+        telescope=_text(row, 'telescope'),
+        sdss_id=_text(header, 'SDSS_ID'),
+    )
+    if name := _text(row, 'obj'):
+        known['apogee_id'] = name
+    return _meta(header, path, filetype, **known)
+
+def _read_mwm_table(path, header, hdu) -> _Read:
+    "The spectra of one table"
+    names, data = _column_names(hdu), hdu.data
+    filetype = 'mwmVisit' if 'in_stack' in names or ('mjd' in names and 'min_mjd' not in names) else 'mwmStar'
+    known = names & {'snr', 'v_rad', 'telescope', 'obj', 'spectrum_flags'}
+    rows = [{name: data[name][i] for name in known} for i in range(len(data))]
+    metas = [_mwm_meta(path, header, filetype, row) for row in rows]
+    mask = data['pixel_flags'] if 'pixel_flags' in names else np.zeros(data['flux'].shape)
+    return _spectra(path, data['flux'], data['ivar'], mask.astype(np.int64), metas)
+
+def _read_mwm(path, hdus: list) -> _Read:
+    "The APOGEE spectra of an SDSS-V file"
+    parts, problems = [], []
+    for hdu in _mwm_tables(hdus):
+        if not len(hdu.data) or hdu.data['flux'].shape[1:] != (len(APOGEE),):
+            continue
+        if not _mwm_on_grid(hdu):
+            raise ValueError(f'{path}: the wavelengths of HDU {hdus.index(hdu)} are not those of the APOGEE grid')
+        spectra, lines = _read_mwm_table(path, hdus[0].header, hdu)
+        parts += [] if spectra is None else [spectra]
+        problems += lines
+    if not parts and not problems:
+        raise ValueError(f'{path}: holds no APOGEE spectrum (its APOGEE tables are empty)')
+    return concat(parts) if parts else None, problems
+
+_LAYOUTS['mwm'] = _Layout(_is_mwm, _read_mwm)
 
 # %% ../../nbs/00b_files.ipynb #a93980d9
-_KINDS = dict(apStar=(_is_apstar,_read_apstar), aspcapStar=(_is_aspcap,_read_aspcap), apVisit=(_is_visit,_read_visit), mwm=(_is_mwm,_read_mwm))
+def _found(hdus: list) -> str:
+    "What an unknown file holds, in words"
+    hdu = hdus[1] if len(hdus) > 1 else None
+    if hdu is None:
+        what = 'missing'
+    elif isinstance(hdu, fits.BinTableHDU):
+        what = 'a table'
+    else:
+        what = 'empty' if hdu.data is None else f'an array of shape {hdu.data.shape}'
+    return f'{len(hdus)} HDUs; HDU 1 is {what}'
 
-def _found(hs):
-    h = hs[1] if len(hs)>1 else None
-    what = 'missing' if h is None else 'a table' if isinstance(h, fits.BinTableHDU) else 'empty' if h.data is None else f'an array of shape {h.data.shape}'
-    return f'{len(hs)} HDUs; HDU 1 is {what}'
-
-def _read(path, visits=False, **kwargs):
+def _read(path, visits: bool = False, model: bool = False) -> _Read:
     "The usable spectra of one file (or None) and a line for each that is not"
-    def read(path, hs):
-        for known,reader in _KINDS.values():
-            if known(hs): return reader(path, hs, visits, **kwargs)
-        raise ValueError(f'{path}: none of apStar, aspcapStar, apVisit, mwmStar, mwmVisit ({_found(hs)})')
+    asked = dict(visits=visits, model=model)
+
+    def read(path, hdus: list) -> _Read:
+        for layout in _LAYOUTS.values():
+            if layout.is_it(hdus):
+                if model and 'model' not in layout.options:
+                    raise ValueError(f'{path}: holds no best fit; only an aspcapStar file does')
+                return layout.read(path, hdus, **{option: asked[option] for option in layout.options})
+        raise ValueError(f'{path}: none of apStar, aspcapStar, apVisit, mwmStar, mwmVisit ({_found(hdus)})')
+
     return _fits(path, read)
 
 def read_spectrum(
-    path, # A file of any known kind, plain or gzipped
-    visits:bool=False, # The single visits of an apStar file instead of the combined spectrum
-    model:bool=False # The best-fitting synthetic spectrum of an aspcapStar file instead of the observed one
-) -> Spectra: # One row per spectrum; flux in 1e-17 erg/s/cm²/Å (aspcapStar: over the continuum), rest frame
+    path,                  # A file of any known kind, plain or gzipped
+    visits: bool = False,  # The single visits of an apStar file instead of the combined spectrum
+    model: bool = False,   # The best-fitting synthetic spectrum of an aspcapStar file instead of the observed one
+) -> Spectra:              # A row each, in the rest frame; 1e-17 erg/s/cm²/Å (aspcapStar: over the continuum)
     "Read one file, told by its content"
-    s,bad = _read(path, visits, **(dict(model=True) if model else {}))
-    if bad: raise ValueError(bad[0])
-    return s
+    spectra, problems = _read(path, visits, model)
+    if spectra is None or problems:
+        raise ValueError(problems[0])
+    return spectra
 
 # %% ../../nbs/00b_files.ipynb #7370ef02
 def progress(
-    items, # What to go through
-    text:str, # What is being done
-    total:int|None=None, # How many there are, if `items` has no length
-    quiet:bool=False # Show nothing
-): # `items`, one by one
+    items: Iterable,           # What to go through
+    text: str,                 # What is being done
+    total: int | None = None,  # How many there are, if `items` has no length
+    quiet: bool = False,       # Show nothing
+) -> Iterable:                 # `items`, one by one
     "A progress bar on a terminal and in a notebook, and none when output is neither"
     from rich.console import Console
     from rich.progress import track
     console = Console(stderr=True)
-    return track(items, description=text, total=total, console=console, transient=True, disable=quiet or not (console.is_terminal or console.is_jupyter))
+    somebody_looks = console.is_terminal or console.is_jupyter
+    return track(
+        items,
+        description=text,
+        total=total,
+        console=console,
+        transient=True,
+        disable=quiet or not somebody_looks,
+    )
 
 def fits_files(
-    paths # A file or folder, or several; a folder stands for every .fits and .fits.gz below it
-) -> list[Path]: # Files, those of a folder sorted
-    "Which files are meant?"
-    paths = [paths] if isinstance(paths, (str,os.PathLike)) else list(paths)
-    def below(p): return sorted(q for q in p.rglob('*') if q.name.lower().endswith(('.fits','.fits.gz'))) or [p]
-    return [q for p in map(Path, paths) for q in (below(p) if p.is_dir() else [p])]
+    paths,           # A file or folder, or several; a folder stands for every .fits and .fits.gz below it
+) -> list[Path]:     # Files, those of a folder sorted; a folder without any is among them, to be refused by name
+    "The files that paths stand for"
+    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    found = []
+    for path in map(Path, paths):
+        inside = path.rglob('*') if path.is_dir() else ()
+        found += sorted(p for p in inside if p.name.lower().endswith(('.fits', '.fits.gz'))) or [path]
+    return found
 
-def _try(path, visits):
-    try: return _read(path, visits)
-    except (ValueError, OSError) as e: return None,[_line(e)]
+# %% ../../nbs/00b_files.ipynb #63f0fe76
+_FEW = 32     # files that one process reads sooner than several have started
+_TASK = 8     # files that a process gets at once
 
-def _read_all(files, visits=False, workers=None):
-    "`(spectra or None, lines)` of every file, in order, by several processes where there are many"
-    workers = (os.cpu_count() or 1 if len(files)>32 else 1) if workers is None else workers
-    if workers==1 or not files: return (_try(p, visits) for p in files)
-    from joblib import Parallel,delayed
-    return Parallel(workers, return_as='generator', pre_dispatch=32*workers, batch_size=8)(delayed(_try)(p, visits) for p in files)
+def _try(path: Path, visits: bool) -> _Read:
+    "The spectra of a file; none and a line if it cannot be read"
+    try:
+        return _read(path, visits)
+    except (ValueError, OSError) as e:
+        return None, [_line(e)]
+
+def _read_all(paths: list[Path], visits: bool = False, workers: int | None = None) -> Iterator[_Read]:
+    "What `_try` says of every file, in order, by several processes where there are many"
+    if workers is None:
+        workers = os.cpu_count() or 1 if len(paths) > _FEW else 1
+    if workers == 1 or not paths:
+        return (_try(path, visits) for path in paths)
+    from joblib import delayed, Parallel
+    pool = Parallel(workers, return_as='generator', pre_dispatch=4 * _TASK * workers, batch_size=_TASK)
+    return pool(delayed(_try)(path, visits) for path in paths)
 
 def read_spectra(
-    paths, # Files or folders, or one of them
-    visits:bool=False, # As in `read_spectrum`
-    workers:int|None=None, # Processes; default all cores for more than 32 files
-    quiet:bool=False # No progress bar
-) -> tuple[Spectra|None,pd.DataFrame]: # What was read (None if nothing; `meta.path` says whence), and a table `file`, `error` of what was not
+    paths,                       # Files or folders, or one of them
+    visits: bool = False,        # As in `read_spectrum`
+    workers: int | None = None,  # Processes; default all cores for more than 32 files
+    quiet: bool = False,         # No progress bar
+) -> tuple[Spectra | None, pd.DataFrame]:  # What was read, with its file in `meta.path`; `file`, `error` of the others
     "Read many files; a bad one costs nothing but itself"
-    files,good,bad = fits_files(paths),[],[]
-    for (s,lines),p in zip(progress(_read_all(files, visits, workers), 'reading', len(files), quiet or len(files)<2), files):
-        good += [s.replace(meta=s.meta.assign(path=str(p)))] if s is not None else []
-        bad += [dict(file=str(p), error=o) for o in lines]
-    return concat(good) if good else None, pd.DataFrame(bad, columns=['file','error'])
+    paths = fits_files(paths)
+    good, bad = [], []
+    results = progress(_read_all(paths, visits, workers), 'reading', len(paths), quiet or len(paths) < 2)
+    for (spectra, problems), path in zip(results, paths):
+        if spectra is not None:
+            good.append(spectra.replace(meta=spectra.meta.assign(path=str(path))))
+        bad += [dict(file=str(path), error=line) for line in problems]
+    return concat(good) if good else None, pd.DataFrame(bad, columns=['file', 'error'])
 
 # %% ../../nbs/00b_files.ipynb #e980a00c
-def sample_paths() -> list[Path]: # Two apStar and two apVisit files, gzipped
+def sample_paths() -> list[Path]:  # Two apStar and two apVisit files, gzipped
     "Where the real spectra of the package are"
     return sorted(Path(str(files('stellar_gen')/'assets')).glob('ap*.fits.gz'))
 
 @lru_cache
-def _samples(): return read_spectra(sample_paths(), quiet=True)
+def _samples() -> tuple[Spectra | None, pd.DataFrame]:
+    "What `read_spectra` says of the sample files"
+    return read_spectra(sample_paths(), quiet=True)
 
-def sample_spectra() -> Spectra: # Four real stars: a giant and a K dwarf (combined spectra), two single visits
+def sample_spectra() -> Spectra:  # Four real stars: a giant and a K dwarf (combined spectra), two single visits
     "Real stars, without a download"
-    s,bad = _samples()
-    if len(bad): raise ValueError(bad.error[0])
-    return s[:]
+    spectra, failed = _samples()
+    if spectra is None or len(failed):
+        raise ValueError(failed.error[0])
+    return spectra[:]
 
 # %% ../../nbs/00b_files.ipynb #54c8de29
+_NO_ERROR = 1e10  # what the survey writes as the error of a pixel without information
+_FLUX_UNIT = '10^-17 erg/s/cm^2/Ang'
+_GRID_CARDS = dict(CRVAL1=_START, CDELT1=_STEP, CRPIX1=1, CTYPE1='LOG-LINEAR')
+_CARDS = dict(  # of a header, by column of `Spectra.meta`
+    apogee_id='OBJID',
+    snr='SNR',
+    ra='RA',
+    dec='DEC',
+    h_mag='H',
+    vhelio='VHELIO',
+    teff='RV_TEFF',
+    logg='RV_LOGG',
+    fe_h='RV_FEH',
+    starflag='STARFLAG',
+    field='FIELD',
+)
+
+def _cards_of(meta: pd.Series) -> dict[str, Any]:
+    "What is known of a star, as a header has it"
+    known = {card: meta[name] for name, card in _CARDS.items() if name in meta and pd.notna(meta[name])}
+    return {card: value.item() if isinstance(value, np.generic) else value for card, value in known.items()}
+
+def _apstar_hdus(star: Spectra) -> fits.HDUList:
+    "One spectrum in the layout of an apStar file"
+    known = star.ivar > 0
+    error = np.where(known, 1 / np.sqrt(np.where(known, star.ivar, 1), dtype=float), _NO_ERROR)
+    mask = np.where(known, 0, int(APOGEE_PIXMASK.BADPIX)) if star.bitmask is None else star.bitmask
+    images = ((star.flux, f'Flux ({_FLUX_UNIT})'), (error, f'Err ({_FLUX_UNIT})'), (mask.astype(np.int32), 'Mask'))
+    header = fits.Header(_GRID_CARDS | dict(NWAVE=len(APOGEE)) | _cards_of(star.meta.iloc[0]))
+    hdus = [fits.ImageHDU(image, fits.Header(_GRID_CARDS | dict(BUNIT=unit))) for image, unit in images]
+    return fits.HDUList([fits.PrimaryHDU(header=header), *hdus])
+
 def write_apstar(
-    star:Spectra, # One spectrum on the APOGEE grid
-    path # File to write, .fits or .fits.gz
-) -> Path: # `path`
+    star: Spectra,  # One spectrum on the APOGEE grid
+    path,           # File to write, .fits or .fits.gz
+) -> Path:          # `path`
     "Write a spectrum as an apStar file: all of it, or nothing"
     path = Path(path)
-    if len(star)!=1 or star.grid!=APOGEE: raise ValueError(f'{path}: an apStar file holds one spectrum on the APOGEE grid, not {len(star)} on {len(star.wave)} pixels')
-    grid,m = dict(CRVAL1=4.179, CDELT1=6e-6, CRPIX1=1, CTYPE1='LOG-LINEAR'),star.meta.iloc[0]
-    cards = dict(OBJID='apogee_id', SNR='snr', RA='ra', DEC='dec', H='h_mag', VHELIO='vhelio', RV_TEFF='teff', RV_LOGG='logg', RV_FEH='fe_h', STARFLAG='starflag', FIELD='field')
-    head = {k:(m[c].item() if hasattr(m[c], 'item') else m[c]) for k,c in cards.items() if c in m and m[c]==m[c]}
-    err = np.where(star.ivar>0, 1/np.sqrt(np.where(star.ivar>0, star.ivar, 1), dtype=float), 1e10)
-    mask = np.where(star.ivar>0, 0, int(APOGEE_PIXMASK.BADPIX)) if star.bitmask is None else star.bitmask
-    hs = fits.HDUList([fits.PrimaryHDU(header=fits.Header(grid | dict(NWAVE=8575) | head)), *(fits.ImageHDU(o, fits.Header(grid | dict(BUNIT=u))) for o,u in
-        ((star.flux, 'Flux (10^-17 erg/s/cm^2/Ang)'), (err, 'Err (10^-17 erg/s/cm^2/Ang)'), (mask.astype(np.int32), 'Mask')))])
-    with whole(path) as made: hs.writeto(made, checksum=True)
+    if len(star) != 1 or star.grid != APOGEE:
+        raise ValueError(f'{path}: an apStar file holds one spectrum on the APOGEE grid, '
+                         f'not {len(star)} on {len(star.grid)} pixels')
+    with whole(path) as made:
+        _apstar_hdus(star).writeto(made, checksum=True)
     return path
