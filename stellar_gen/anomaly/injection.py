@@ -25,7 +25,8 @@ def inject(
     if kind not in KINDS:
         raise ValueError(f'unknown kind of anomaly {kind!r}: known are {", ".join(ANOMALIES)}')
     if not KINDS[kind].fits(ready.grid):
-        raise ValueError(f'{kind} needs {KINDS[kind].needs}, which these spectra do not have: choose among kinds_on(grid)')
+        raise ValueError(f'{kind} needs {KINDS[kind].needs}, which these spectra do not have: '
+                         'choose among kinds_on(grid)')
     strength = np.broadcast_to(np.asarray(amplitude, float), len(ready))
     rng = KINDS[kind].rng(seed)
     odd = KINDS[kind].inject(recon.astype(float), strength[:, None], rng, ready.ivar, ready.grid)

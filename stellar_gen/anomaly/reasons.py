@@ -7,6 +7,7 @@ __all__ = ['grid_of', 'Reason', 'explain_stars', 'explain', 'attribute']
 
 # %% ../../nbs/05b_reasons.ipynb #af00699d
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -89,9 +90,11 @@ def _worst_stretch(star: Suspect) -> str:
     sigma = summed / np.sqrt(np.maximum(weight, 1e-30))
     pixel = int(np.abs(sigma).argmax())
     inside = [name for name, detector in star.grid.detectors.items() if detector.start <= pixel < detector.stop]
-    where = f'{star.grid.wave[pixel]:,.0f} Å ({inside[0] if inside else "no"} chip, {abs(sigma[pixel]):.0f} sigma)'
+    chip = inside[0] if inside else 'no'
     lines = _elements_at(pixel) if star.grid == APOGEE else ''
-    return f'{"more" if sigma[pixel] > 0 else "less"} flux than expected near {where}{lines}'
+    more = 'more' if sigma[pixel] > 0 else 'less'
+    near = f'{star.grid.wave[pixel]:,.0f} Å ({chip} chip, {abs(sigma[pixel]):.0f} sigma)'
+    return f'{more} flux than expected near {near}{lines}'
 
 def _reason(star: Suspect, chi2: float, tried: dict[str, Verdict], odds: Sequence[float], least: float) -> Reason:
     "The best of the verdicts on a star that has this chi-square as observed"
@@ -140,11 +143,21 @@ def explain(
     return explain_stars(model, flux[None], ivar[None], told, [kinds], [odds], least)[0]
 
 # %% ../../nbs/05b_reasons.ipynb #3fd9e010
+def _encoder_draws(net: SpectraVAE, flux: torch.Tensor, ivar: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
+    "Spectra (N,P) drawn from the latents that the encoder alone finds"
+    return net.decode(net.encode(flux, ivar, *labels).latents, *labels)
+
+def _encoder_chi2(net: SpectraVAE, flux: torch.Tensor, ivar: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
+    "Chi-square (N,) of these drawings"
+    residual = torch.where(ivar > 0, flux - _encoder_draws(net, flux, ivar, *labels), 0)
+    return (ivar * residual**2).sum(1)
+
+# %% ../../nbs/05b_reasons.ipynb #7ec5b3c1
 def attribute(
     model: TrainedModel,                # A model
     flux: np.ndarray,                   # Prepared flux (N,P)
     ivar: np.ndarray,                   # Its inverse variance (N,P)
-    method: str = 'integrated',         # `integrated` gradients, in chi-square per pixel, or `gradient`, per unit of flux
+    method: str = 'integrated',         # `integrated` gradients (chi-square) or `gradient` (chi-square per flux)
     steps: int = 32,                    # Of the integration
     labels: np.ndarray | None = None,   # Labels (N,n), if the network is told any
 ) -> np.ndarray:                        # (N,P); 0 where there is no information
@@ -154,18 +167,10 @@ def attribute(
     net = model.net.eval()
     arrays = [flux, ivar] if labels is None else [flux, ivar, labels]
     observed, *known = (torch.from_numpy(np.ascontiguousarray(o, np.float32)).to(net.mean.device) for o in arrays)
-    seen = known[0] > 0
-
-    def drawn(flux, ivar, *labels):
-        return net.decode(net.encode(flux, ivar, *labels).latents, *labels)
-
-    def chi2(flux, ivar, *labels):
-        residual = torch.where(ivar > 0, flux - drawn(flux, ivar, *labels), 0)
-        return (ivar * residual**2).sum(1)
-
+    chi2 = partial(_encoder_chi2, net)
     with torch.no_grad():
-        base = drawn(observed, *known)
-    observed = torch.where(seen, observed, base)
+        base = _encoder_draws(net, observed, *known)
+    observed = torch.where(known[0] > 0, observed, base)
     if method == 'gradient':
         return torch.autograd.grad(chi2(observed.requires_grad_(), *known).sum(), observed)[0].cpu().numpy()
     from captum.attr import IntegratedGradients

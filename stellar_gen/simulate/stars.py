@@ -29,7 +29,7 @@ FE_H_MAX = 0.5                      # dex
 @lru_cache
 def _models() -> dict[str, np.ndarray]:
     "Coefficients, scales and lowest gravities of the two polynomial models, by name"
-    with np.load(files('stellar_gen') / 'assets' / 'grid.npz', allow_pickle=False) as arrays:
+    with np.load(str(files('stellar_gen') / 'assets' / 'grid.npz'), allow_pickle=False) as arrays:
         return dict(arrays)
 
 # %% ../../nbs/00g_stars.ipynb #ba02f321
@@ -231,7 +231,7 @@ class StarType(NamedTuple):
     c_fe: float = 0                 # dex, mean
     n_fe: float = 0                 # dex, mean
 
-_GIANT = dict(rotation=3, fast_rotation=3, velocity=.3, extinction=1, c_fe=-.1, n_fe=.2)
+_GIANT: dict = dict(rotation=3, fast_rotation=3, velocity=.3, extinction=1, c_fe=-.1, n_fe=.2)
 
 STAR_TYPES = dict(
     giant=StarType(**_GIANT),
@@ -282,7 +282,7 @@ class _Columns:
 @lru_cache
 def _real_giants() -> np.ndarray:
     "`teff`, `logg`, `fe_h` and `alpha_m` of giants of DR17 that the models cover (N,4)"
-    with np.load(files('stellar_gen') / 'assets' / 'giants.npz', allow_pickle=False) as arrays:
+    with np.load(str(files('stellar_gen') / 'assets' / 'giants.npz'), allow_pickle=False) as arrays:
         giants = arrays['labels'].astype(float)
     return giants[in_grid(pd.DataFrame(giants[:, :3], columns=['teff', 'logg', 'fe_h']))]
 
@@ -322,6 +322,12 @@ def _motions(base: pd.DataFrame, typical: Callable, draw: _Columns) -> dict[str,
     a_v = np.minimum(draw.exponential(typical('extinction')), DENSEST)
     return dict(vsini=vsini, vmacro=vmacro, rv=rv, vhelio=vhelio, v_obs=vhelio - earth, a_v=a_v, dib_v=cloud - vhelio)
 
+def _chosen(weights: list[float], uniform: np.ndarray) -> np.ndarray:
+    "Numbers of what is drawn with these weights, from uniform random numbers (N,)"
+    share = np.array(weights, float)
+    borders = np.cumsum(share) / share.sum()
+    return np.searchsorted(borders, uniform, side='right').clip(max=len(share) - 1)
+
 def _fibres(draw: _Columns) -> dict[str, np.ndarray]:
     "Resolving power on each detector, persistence (share of the continuum) and S/N, by column"
     fibre = USUAL_RESOLUTION + draw.normal(500)
@@ -337,18 +343,15 @@ def _fibres(draw: _Columns) -> dict[str, np.ndarray]:
 def sample_labels(
     n: int,                   # Number of stars
     seed: int = 0,            # Seed of the random numbers
-    mix: dict | None = None,  # Weights of `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`; default 65, 25, 10 and none
+    mix: dict | None = None,  # Weights of the types `giant`, `dwarf`, `hot`, `subgiant`, `supergiant`
     first: int = 0,           # Row number of the first star in its survey
 ) -> pd.DataFrame:            # One row a star, with the columns of the table above
     "Labels of a plausible survey"
     mix = mix or USUAL_MIX
     if odd := set(mix) - set(STAR_TYPES):
-        *some, last = STAR_TYPES
-        raise ValueError(f'unknown kinds of star in mix: {sorted(odd)}; known are {", ".join(some)} and {last}')
+        raise ValueError(f'unknown types of star in mix: {sorted(odd)}; known are {", ".join(STAR_TYPES)}')
     draw = _Columns(n, seed, first)
-    share = np.array(list(mix.values()), float)
-    borders = np.cumsum(share) / share.sum()
-    which = np.searchsorted(borders, draw.uniform(), side='right').clip(max=len(mix) - 1)  # (N,)
+    which = _chosen(list(mix.values()), draw.uniform())  # (N,)
     types = [STAR_TYPES[name] for name in mix]
 
     def typical(quantity: str) -> np.ndarray:  # (N,)

@@ -32,7 +32,7 @@ def _middles_of_runs(flag: np.ndarray) -> np.ndarray:
     start, stop = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
     return (start + stop - 1) / 2
 
-def _line_places(visits: Spectra, bit: APOGEE_PIXMASK) -> np.ndarray:
+def _line_places(visits, bit):
     "Middles of the lines that visits have flagged, in pixels of the observed frame"
     places = []
     for bits, velocity in zip(visits.bitmask, VISIT_VELOCITIES):
@@ -143,15 +143,25 @@ DEFECTS = APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.BADFLAT | APOGEE_PIXMASK.NOT_EN
 RUNS = ((DEFECTS, 30, 5), (APOGEE_PIXMASK.CRPIX, 4, 3))  # bits, mean number of runs, pixels they are shorter than
 NO_VALUE = int(APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.CRPIX)           # pixels without information
 
-def _persistence_bit(size: float) -> int:
-    "The bit for persistence of a size, over the continuum"
-    return int(APOGEE_PIXMASK[next(name for name, least in PERSISTENCE_BITS.items() if size > least)])
+def _line_bits(glow: Residue, telluric: Residue, photon: np.ndarray, light: np.ndarray) -> np.ndarray:
+    "Bits of bright sky lines and of deep telluric ones (P,)"
+    bits = np.zeros(len(light), np.int32)
+    bits[glow.expected**2 > photon] |= int(APOGEE_PIXMASK.SIG_SKYLINE)
+    bits[telluric.expected > SIGNIFICANT_TELLURIC * light] |= int(APOGEE_PIXMASK.SIG_TELLURIC)
+    return bits
 
-def _flag_defects(bits: np.ndarray, rng: np.random.Generator) -> None:
-    "Set the bits of bad pixels and of cosmic rays in short runs"
+def _persistence_bits(size: float) -> np.ndarray:
+    "Bits of persistence of a size, over the continuum (P,)"
+    name = next(name for name, least in PERSISTENCE_BITS.items() if size > least)
+    return np.where(persistence_ramp() > 0, int(APOGEE_PIXMASK[name]), 0)
+
+def _defect_bits(rng: np.random.Generator) -> np.ndarray:
+    "Bits of bad pixels and of cosmic rays in short runs (P,)"
+    bits = np.zeros(len(APOGEE), np.int32)
     for flag, runs, longest in RUNS:
         for start in rng.integers(0, len(bits), rng.poisson(runs)):
             bits[start:start + rng.integers(1, longest)] |= int(flag)
+    return bits
 
 # %% ../../nbs/00i_survey.ipynb #75f42e44
 class Recorded(NamedTuple):
@@ -161,37 +171,31 @@ class Recorded(NamedTuple):
     bits: np.ndarray   # (P,)
     clean: np.ndarray  # Flux without its noise (P,)
 
+NOTHING = (np.nan, 0, 0, np.nan)  # between the detectors
+
 def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
     "Noiseless normalized flux (P,) of a star, recorded"
     light = flux * _continuum(star, rng)
-    level, bits = _levels(light), np.zeros(len(flux), np.int32)
+    level = _levels(light)
     shift = star.get('v_obs', 0) / PIXEL_KMS
-
     photon = _photon_variance(light, level, star['snr'])
     glow = _airglow(level / star['snr'], shift, rng)
     telluric = _telluric(light, shift, rng)
-    bits[glow.expected**2 > photon] |= int(APOGEE_PIXMASK.SIG_SKYLINE)
-    bits[telluric.expected > SIGNIFICANT_TELLURIC * light] |= int(APOGEE_PIXMASK.SIG_TELLURIC)
+    bits = _line_bits(glow, telluric, photon, light)
     if (size := star.get('persistence', 0)) > 0:
-        ramp = persistence_ramp()
-        light = light + size * level * ramp
-        bits[ramp > 0] |= _persistence_bit(size)
+        light = light + size * level * persistence_ramp()
+        bits |= _persistence_bits(size)
 
     odd = KINDS.get(star.get('anomaly', ''), Kind())
     recorded, sky = odd.record(light, glow.made, glow.expected, star.get('amplitude', 0.), rng)
-    noise = np.sqrt(photon) * rng.standard_normal(len(flux))
-    out = recorded + sky + telluric.made + noise
-    _flag_defects(bits, rng)
+    out = recorded + sky + telluric.made + np.sqrt(photon) * rng.standard_normal(len(flux))
+    sigma = np.sqrt(photon + glow.expected**2 + telluric.expected**2)
+
+    bits |= _defect_bits(rng)
     bad = (bits & NO_VALUE) > 0
     out = np.where(bad, level * (1 + 3 * rng.standard_normal(len(flux))), out)
-    sigma = np.sqrt(photon + glow.expected**2 + telluric.expected**2)
-    return _between_detectors(out, np.where(bad, 0, sigma**-2.), bits, light)
-
-def _between_detectors(flux: np.ndarray, ivar: np.ndarray, bits: np.ndarray, clean: np.ndarray) -> Recorded:
-    "Nothing where there is no detector"
-    lit = APOGEE.lit
-    return Recorded(np.where(lit, flux, np.nan), np.where(lit, ivar, 0), np.where(lit, bits, 0),
-                    np.where(lit, clean, np.nan))
+    ivar = np.where(bad, 0, sigma**-2.)
+    return Recorded(*(np.where(APOGEE.lit, o, nothing) for o, nothing in zip((out, ivar, bits, light), NOTHING)))
 
 # %% ../../nbs/00i_survey.ipynb #af2d427c
 def observe(
@@ -204,9 +208,10 @@ def observe(
     "Record spectra with an imperfect instrument"
     labels = labels.reset_index(drop=True)
     stars = labels.to_dict('records')
-    rows = [_record(f, star, np.random.default_rng([seed, first + i, 1])) for i, (f, star) in enumerate(zip(flux, stars))]
-    columns = [np.stack(column) for column in zip(*rows)] if rows else [np.zeros((0, len(APOGEE)))] * 4
-    recorded = Recorded(*columns)
+    random = [np.random.default_rng([seed, first + i, 1]) for i in range(len(labels))]
+    rows = [_record(*star) for star in zip(flux, stars, random)]
+    none = np.zeros((0, len(APOGEE)))
+    recorded = Recorded(*(np.stack(column) for column in zip(*rows))) if rows else Recorded(none, none, none, none)
     meta = labels.assign(apogee_id=[f'SIM{seed}-{first + i:06d}' for i in range(len(labels))])
     spectra = Spectra(APOGEE, recorded.flux, recorded.ivar, recorded.bits, meta)
     return (spectra, recorded.clean) if clean else spectra  # type: ignore[return-value]
@@ -249,7 +254,8 @@ def true_flux(
     for i, star in enumerate(meta.to_dict('records')):
         kind, amplitude = KINDS.get(star.get('anomaly', '')), star.get('amplitude', 0.)
         if kind and amplitude > 0:
-            flux[i] = kind.light(flux[i], star, amplitude, np.random.default_rng([int(star['seed']), int(star['row']), 3]))
+            rng = np.random.default_rng([int(star['seed']), int(star['row']), 3])
+            flux[i] = kind.light(flux[i], star, amplitude, rng)
     return flux
 
 def _simulated(blocks: Iterable[Block]) -> Spectra:
@@ -258,25 +264,31 @@ def _simulated(blocks: Iterable[Block]) -> Spectra:
     return concat(observe(true_flux(labels), labels, block.seed, block.first) for block, labels in tables)
 
 # %% ../../nbs/00i_survey.ipynb #2554bde9
+def _odd_kinds(n: int, anomalies: dict[str, int], amplitude) -> list[str]:
+    "Kind of each odd star of a survey of `n` stars"
+    if unknown := set(anomalies) - set(ANOMALIES):
+        raise ValueError(f'unknown anomalies: {sorted(unknown)}; known are {", ".join(ANOMALIES)}')
+    kinds = [name for name, count in anomalies.items() for _ in range(count)]
+    if len(kinds) > n:
+        raise ValueError(f'{len(kinds)} anomalies do not fit into {n} stars')
+    if np.ndim(amplitude) and len(amplitude) != len(kinds):
+        raise ValueError(f'{len(amplitude)} amplitudes for {len(kinds)} anomalies: give one, or one for each')
+    return kinds
+
 def _plan(n: int, seed: int, anomalies: dict | None, amplitude, mix: dict | None) -> list[Block]:
     "All rows of a survey, filled up to whole blocks"
     if n < 1:
         raise ValueError(f'n={n}: a survey has at least one star')
-    if odd := set(anomalies or ()) - set(ANOMALIES):
-        raise ValueError(f'unknown anomalies: {sorted(odd)}; known are {", ".join(ANOMALIES)}')
-    odd_kinds = [name for name, count in (anomalies or {}).items() for _ in range(count)]
-    if len(odd_kinds) > n:
-        raise ValueError(f'{len(odd_kinds)} anomalies do not fit into {n} stars')
-    if np.ndim(amplitude) and len(amplitude) != len(odd_kinds):
-        raise ValueError(f'{len(amplitude)} amplitudes for {len(odd_kinds)} anomalies: give one, or one for each')
-    rows = -(-n // BLOCK_ROWS) * BLOCK_ROWS
+    odd_kinds = _odd_kinds(n, anomalies or {}, amplitude)
     odd_rows = slice(n - len(odd_kinds), n)
+    rows = -(-n // BLOCK_ROWS) * BLOCK_ROWS
     kinds, amplitudes = np.full(rows, '', object), np.zeros(rows)
-    kinds[odd_rows], amplitudes[odd_rows] = odd_kinds, amplitude
-    starts = range(0, rows, BLOCK_ROWS)
-    parts = [slice(start, start + BLOCK_ROWS) for start in starts]
+    kinds[odd_rows] = odd_kinds
+    amplitudes[odd_rows] = amplitude
+    parts = [slice(start, start + BLOCK_ROWS) for start in range(0, rows, BLOCK_ROWS)]
     return [Block(part.start, seed, kinds[part].tolist(), amplitudes[part], mix) for part in parts]
 
+# %% ../../nbs/00i_survey.ipynb #827e1834
 def simulate(
     n: int,                        # Number of stars
     seed: int = 0,                 # Seed: the same seed gives the same survey
