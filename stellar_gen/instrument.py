@@ -124,6 +124,19 @@ def _variance(ivar: np.ndarray) -> np.ndarray:
     "Variance of each pixel; 0 where there is no information"
     return np.divide(1, ivar, out=np.zeros(ivar.shape), where=ivar > 0)
 
+# %% ../nbs/00a_instrument.ipynb #19c22c2a
+def _mean(
+    total: np.ndarray,     # Sum of weight times flux
+    weight: np.ndarray,    # Sum of weights
+    variance: np.ndarray,  # Sum of weight squared times variance
+    known: np.ndarray,     # Where this says something
+    empty: float = 1.,     # Flux where it does not
+) -> tuple[np.ndarray, np.ndarray]:  # Flux, and inverse variance, 0 where nothing is known
+    "Weighted means of pixels"
+    weight = np.where(known, weight, 1)
+    ivar = weight**2 / np.where(known, variance, 1)
+    return np.where(known, total / weight, empty), np.where(known, ivar, 0)
+
 # %% ../nbs/00a_instrument.ipynb #0d3dacff
 def _edges(wave: np.ndarray) -> np.ndarray:
     "Borders (P+1,) of pixels, halfway between their centres"
@@ -159,10 +172,7 @@ def rebin(
     width = summed(common)
     total = summed(common * known_flux[old])
     variance = summed(common**2 * _variance(ivar)[old])
-    ok = width > 0
-    new_flux = total / np.where(ok, width, 1)
-    new_ivar = np.where(ok, width**2 / np.where(ok, variance, 1), 0)
-    return new_flux, new_ivar
+    return _mean(total, width, variance, width > 0, empty=0)
 
 # %% ../nbs/00a_instrument.ipynb #985ae685
 _CIDDOR = ((0.05792105, 238.0185), (0.00167917, 57.362))  # numerators and poles of eq. 1, µm⁻²
@@ -218,9 +228,7 @@ def _interpolate(
         new_variance += weight**2 * variance[at]
         norm += weight
         lost += np.abs(weight) * (outside | empty[at])
-    ok = (lost < _MOST_LOST) & (new_variance > 0)
-    new_ivar = np.where(ok, norm**2 / np.where(ok, new_variance, 1), 0)
-    return np.where(ok, total / norm, 1), new_ivar
+    return _mean(total, norm, new_variance, (lost < _MOST_LOST) & (new_variance > 0))
 
 def doppler_shift(
     flux: np.ndarray,              # Flux on a logarithmic grid (N,P)
@@ -269,6 +277,12 @@ def resample(
 _KERNEL_REACH = 4     # standard deviations of the Gaussian that are summed
 _LEAST_KNOWN = 0.5    # of the Gaussian's weight that must fall on pixels with information
 
+def _missing_blur(resolution: np.ndarray, to: float) -> np.ndarray:
+    "Standard deviation (N,), km/s, of the Gaussian between two resolving powers"
+    if (low := resolution < to).any():
+        raise ValueError(f'{low.sum()} of {len(low)} spectra have a resolving power below {to:g}: it cannot be raised')
+    return C_KMS / _FWHM_PER_SIGMA * np.sqrt(np.maximum(to**-2. - resolution**-2., 0))
+
 def _gaussian_weights(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Distances (K,) in pixels, and the weights (N,K) of Gaussians with these standard deviations (N,)"
     half = int(np.ceil(_KERNEL_REACH * sigma.max(initial=0)))
@@ -291,11 +305,8 @@ def match_resolution(
     pixel_kms: float = PIXEL_KMS,  # Width of a pixel, km/s
 ) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (N,P)
     "Blur spectra to a common resolving power"
-    resolution = np.broadcast_to(np.asarray(resolution, float), len(flux))
-    if (low := resolution < to).any():
-        raise ValueError(f'{low.sum()} of {len(flux)} spectra have a resolving power below {to:g}: it cannot be raised')
-    missing = np.sqrt(np.maximum(to**-2. - resolution**-2., 0))  # FWHM over the wavelength
-    distances, weights = _gaussian_weights(C_KMS / _FWHM_PER_SIGMA * missing / pixel_kms)
+    sigma = _missing_blur(np.broadcast_to(np.asarray(resolution, float), len(flux)), to)  # km/s
+    distances, weights = _gaussian_weights(sigma / pixel_kms)
     known, variance = ivar > 0, _variance(ivar)
     known_flux = np.where(known, flux, 0)
     total, norm, new_variance = np.zeros((3, *flux.shape))
@@ -303,7 +314,5 @@ def match_resolution(
         total += weight * _moved(known_flux, distance)
         norm += weight * _moved(known, distance)
         new_variance += weight**2 * _moved(variance, distance)
-    good = known & (norm > _LEAST_KNOWN)
-    blurred = np.where(good, total / np.where(good, norm, 1), 1)
-    new_ivar = np.where(good, norm**2 / np.where(good, new_variance, 1), 0)
+    blurred, new_ivar = _mean(total, norm, new_variance, known & (norm > _LEAST_KNOWN))
     return blurred.astype(flux.dtype), new_ivar.astype(ivar.dtype)
