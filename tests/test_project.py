@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -138,6 +139,18 @@ def test_rooms_import_only_those_above(root):
         if room == 'crossmatch.match':
             allowed.add('crossmatch.big')  # which calls `crossmatch` in turn
         assert used <= allowed, f'{room} imports {used - allowed}'
+
+
+@pytest.mark.parametrize('folder', ['tools', 'benchmarks', 'tests'])
+def test_scripts_find_what_they_import(root, folder):
+    "Whoever moves or renames a name finds the scripts that use it"
+    lost = []
+    for p in sorted((root / folder).glob('*.py')):
+        for n in ast.walk(ast.parse(p.read_text())):
+            if isinstance(n, ast.ImportFrom) and (n.module or '').startswith('stellar_gen'):
+                module = import_module(n.module)
+                lost += [f'{p.name}: {n.module}.{o.name}' for o in n.names if not hasattr(module, o.name)]
+    assert not lost
 
 
 def test_nothing_imports_vision():
