@@ -65,7 +65,7 @@ def save_model(
         for name in _PARTS:
             if (part := getattr(model, name)) is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in part.items()}, tmp/f'{name}.safetensors')
         versions = {'stellar_gen':__version__, **{o:version(o) for o in ('torch','fastai','numpy')}}
-        config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=json.loads(model.recipe.to_json()), info=model.info, versions=versions)
+        config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=model.recipe.to_dict(), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
         tmp.chmod(0o755)
         for p in tmp.glob('*.safetensors'): p.chmod(0o644)
@@ -98,8 +98,8 @@ def load_model(
         parts = {o:{k:v.astype(np.float32) for k,v in load_np(path/f'{o}.safetensors').items()} for o in _PARTS if (path/f'{o}.safetensors').is_file()}
         if bad := [k for k,v in tensors.items() if not v.isfinite().all()]: raise ValueError(f'{len(bad)} of its tensors hold numbers that are not finite ({", ".join(bad[:3])})')
         net.load_state_dict(tensors)
-        recipe = Recipe(**config['recipe'])
-        if recipe.n_pix!=net.config['n_pix']: raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {recipe.n_pix}')
+        recipe = Recipe.from_dict(config['recipe'])
+        if len(recipe.grid)!=net.config['n_pix']: raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {len(recipe.grid)}')
         for o,p in parts.items():
             what,more,remedy = _PARTS[o]
             if p[what].shape[-1]!=net.latent+more or not all(np.isfinite(v).all() for v in p.values()): raise ValueError(f'its {o} belongs to another network, or is not finite: run {remedy} again')

@@ -6,95 +6,200 @@
 __all__ = ['SpectraAug', 'AddNoise', 'ShiftVelocity', 'MaskPixels', 'TiltContinuum', 'JitterResolution']
 
 # %% ../../nbs/02c_augment.ipynb #8c3436e9
+import torch
 from fasttransform import ItemTransform
+from torch import Tensor
 
-from ..data.core import CHIPS
-from ..instrument import PIXEL_KMS
+from ..data.core import APOGEE, Grid
+from ..instrument import shift_and_blur
 
 # %% ../../nbs/02c_augment.ipynb #e7294a84
 class SpectraAug(ItemTransform):
-    "Change some spectra of a training batch; subclasses say how in `change`"
+    "Changes some spectra of a training batch; subclasses say how in `change`"
     split_idx = 0
-    def __init__(self,
-        p:float=.5, # Probability for each star
-        seed:int=0 # Seed of the random numbers
+
+    def __init__(
+        self,
+        p: float = 0.5,  # Probability for each star
+        seed: int = 0,   # Seed of the random numbers
     ):
         super().__init__()
-        self.p,self.seed,self.generator = p,seed,None
-    def encodes(self, b):
-        import torch
-        flux,ivar = b[:2]
-        if self.generator is None or self.generator.device!=flux.device: self.generator = torch.Generator(flux.device).manual_seed(self.seed)
-        chosen = self.uniform(flux, 1)<self.p
-        f,v = self.change(torch.where(ivar>0, flux, 1), ivar)
-        f,v = torch.where(chosen & (v>0), f, torch.where(chosen, 1, flux)),torch.where(chosen, v, ivar)
-        return f,v,f,v
-    def uniform(self, like, *shape):
-        "Random numbers between 0 and 1, (B, *shape)"
-        import torch
+        self.p = p
+        self.seed = seed
+        self.generator: torch.Generator | None = None
+
+    def change(
+        self,
+        flux: Tensor,  # Flux over the continuum (B,P), 1 where nothing is known
+        ivar: Tensor,  # Inverse variance (B,P)
+    ) -> tuple[Tensor, Tensor]:  # Both, changed
+        "Flux and inverse variance of the changed stars"
+        raise NotImplementedError(f'{type(self).__name__} says how it changes spectra in `change`')
+
+    def encodes(self, batch):
+        "The batch `(flux, ivar, flux, ivar)` with some stars changed"
+        flux, ivar = batch[:2]
+        if self.generator is None or self.generator.device != flux.device:
+            self.generator = torch.Generator(flux.device).manual_seed(self.seed)
+        chosen = self.uniform(flux, 1) < self.p                          # (B,1)
+        changed, changed_ivar = self.change(torch.where(ivar > 0, flux, 1), ivar)
+        new_flux = torch.where(changed_ivar > 0, changed, 1)
+        new_flux = torch.where(chosen, new_flux, flux)
+        new_ivar = torch.where(chosen, changed_ivar, ivar)
+        return new_flux, new_ivar, new_flux, new_ivar
+
+    def uniform(
+        self,
+        like: Tensor,  # Of its length, type and device
+        *shape: int,   # Numbers for each star
+    ) -> Tensor:       # (B, *shape), between 0 and 1
+        "Random numbers between 0 and 1"
         return torch.rand(len(like), *shape, device=like.device, dtype=like.dtype, generator=self.generator)
-    def normal(self, like):
-        import torch
+
+    def normal(
+        self,
+        like: Tensor,  # Of its shape, type and device
+    ) -> Tensor:       # Of mean 0 and variance 1
+        "Random numbers from a Gaussian"
         return torch.randn(like.shape, device=like.device, dtype=like.dtype, generator=self.generator)
 
 # %% ../../nbs/02c_augment.ipynb #9f83dc2d
+def _median(values, known):
+    "Median of the known values of each star (B,1)"
+    return torch.nanmedian(torch.where(known, values, torch.nan), 1, keepdim=True).values
+
 class AddNoise(SpectraAug):
-    "Lower the signal-to-noise ratio"
-    def __init__(self, lo:float=30., hi:float=100., p:float=.5, seed:int=0): super().__init__(p, seed); self.lo,self.hi = lo,hi # limits of the S/N per pixel
+    "Lowers the signal-to-noise ratio"
+    def __init__(
+        self,
+        lo: float = 30.,   # Smallest S/N per pixel
+        hi: float = 100.,  # Largest S/N per pixel
+        p: float = 0.5,    # Probability for each star
+        seed: int = 0,     # Seed of the random numbers
+    ):
+        super().__init__(p, seed)
+        self.lo = lo
+        self.hi = hi
+
     def change(self, flux, ivar):
-        import torch
-        snr = torch.nanmedian(torch.where(ivar>0, flux*ivar.sqrt(), torch.nan), 1, keepdim=True).values
-        level = torch.nanmedian(torch.where(ivar>0, flux, torch.nan), 1, keepdim=True).values
-        want = self.lo+(self.hi-self.lo)*self.uniform(flux, 1)
-        extra = (level**2*(want**-2-snr**-2)).clamp(min=0)
-        return flux+extra.sqrt()*self.normal(flux),torch.where(ivar>0, 1/(1/ivar.clamp(min=1e-30)+extra), 0)
+        "Noise, and its variance, up to that of the lower S/N"
+        known = ivar > 0
+        snr = _median(flux * ivar.sqrt(), known)                         # (B,1)
+        level = _median(flux, known)                                     # (B,1)
+        wanted = self.lo + (self.hi - self.lo)*self.uniform(flux, 1)     # (B,1)
+        extra = (level**2 * (wanted**-2 - snr**-2)).clamp(min=0)         # (B,1), variance
+        variance = 1/ivar.clamp(min=1e-30) + extra
+        return flux + extra.sqrt()*self.normal(flux), torch.where(known, 1/variance, 0)
 
-def _phase(flux, factor):
-    "Multiply in Fourier space; `factor` of the frequencies in cycles per pixel"
-    import torch
-    pad = torch.nn.functional.pad(flux-1, (64,64))
-    return torch.fft.irfft(torch.fft.rfft(pad)*factor(torch.fft.rfftfreq(pad.shape[1], device=flux.device)), n=pad.shape[1])[:,64:-64]+1
-
+# %% ../../nbs/02c_augment.ipynb #2e40ddc5
 class ShiftVelocity(SpectraAug):
-    "Move stars by a velocity"
-    def __init__(self, most:float=1., p:float=.5, seed:int=0): super().__init__(p, seed); self.most = most # km/s, at most 60 pixels
-    def change(self, flux, ivar):
-        import torch
-        s = self.most*(2*self.uniform(flux, 1)-1)/PIXEL_KMS
-        i = torch.arange(flux.shape[1], device=flux.device)-s.round().long()
-        inside = (i>=0) & (i<flux.shape[1])
-        return _phase(flux, lambda f: torch.exp(-2j*torch.pi*f*s)),torch.where(inside, ivar.gather(1, i.clamp(0, flux.shape[1]-1)), 0)
+    "Moves stars by a velocity"
+    def __init__(
+        self,
+        most: float = 1.,     # Largest velocity, km/s
+        p: float = 0.5,       # Probability for each star
+        seed: int = 0,        # Seed of the random numbers
+        grid: Grid = APOGEE,  # Logarithmic grid of the spectra
+    ):
+        super().__init__(p, seed)
+        self.most = most
+        self.pixel_kms = grid.pixel_kms
 
-class MaskPixels(SpectraAug):
-    "Take the weight from single pixels and from stretches"
-    def __init__(self, share:float=.02, stretches:int=2, length:int=100, p:float=.5, seed:int=0): super().__init__(p, seed); self.share,self.stretches,self.length = share,stretches,length # share of pixels; number and pixels of the stretches
     def change(self, flux, ivar):
-        import torch
-        keep = self.uniform(flux, flux.shape[1])>=self.share
-        x = torch.arange(flux.shape[1], device=flux.device)
+        "Flux between the pixels, inverse variance of the nearest pixel"
+        velocity = self.most * (2*self.uniform(flux, 1) - 1)             # (B,1), km/s
+        moved = shift_and_blur(flux, rv=velocity, pixel_kms=self.pixel_kms)
+        whole = (velocity / self.pixel_kms).round().long()
+        source = torch.arange(flux.shape[1], device=flux.device) - whole # (B,P)
+        inside = (source >= 0) & (source < flux.shape[1])
+        moved_ivar = ivar.gather(1, source.clamp(0, flux.shape[1] - 1))
+        return moved, torch.where(inside, moved_ivar, 0)
+
+# %% ../../nbs/02c_augment.ipynb #274ec8c0
+class MaskPixels(SpectraAug):
+    "Takes the weight from single pixels and from stretches"
+    def __init__(
+        self,
+        share: float = 0.02,  # Share of the single pixels
+        stretches: int = 2,   # Number of stretches
+        length: int = 100,    # Length of a stretch, pixels
+        p: float = 0.5,       # Probability for each star
+        seed: int = 0,        # Seed of the random numbers
+    ):
+        super().__init__(p, seed)
+        self.share = share
+        self.stretches = stretches
+        self.length = length
+
+    def change(self, flux, ivar):
+        "The same flux, with less weight"
+        pixels = flux.shape[1]
+        keep = self.uniform(flux, pixels) >= self.share                  # (B,P)
+        number = torch.arange(pixels, device=flux.device)                # (P,)
         for _ in range(self.stretches):
-            a = (self.uniform(flux, 1)*flux.shape[1]).long()
-            keep &= (x<a) | (x>=a+self.length)
-        return flux,torch.where(keep, ivar, 0)
+            first = (self.uniform(flux, 1)*pixels).long()                # (B,1)
+            keep &= (number < first) | (number >= first + self.length)
+        return flux, torch.where(keep, ivar, 0)
+
+# %% ../../nbs/02c_augment.ipynb #deeaf728
+_FEWEST_HALF_WAVES = 3.  # of the ripple along a detector
+_MORE_HALF_WAVES = 9.    # at most so many more
 
 class TiltContinuum(SpectraAug):
-    "Multiply every chip by a smooth curve"
-    def __init__(self, size:float=.01, ripple:float=.003, p:float=.5, seed:int=0): super().__init__(p, seed); self.size,self.ripple = size,ripple # of the tilt and of the ripple, over the continuum
+    "Multiplies every detector by a smooth curve"
+    def __init__(
+        self,
+        size: float = 0.01,     # Largest slope and bend, over the continuum
+        ripple: float = 0.003,  # Amplitude of the ripple, over the continuum
+        p: float = 0.5,         # Probability for each star
+        seed: int = 0,          # Seed of the random numbers
+        grid: Grid = APOGEE,    # Grid of the spectra
+    ):
+        super().__init__(p, seed)
+        self.size = size
+        self.ripple = ripple
+        self.detectors = grid.detectors
+
+    def _curve(self, flux, pixels):
+        "A smooth curve about 1 for each star (B, pixels)"
+        x = torch.linspace(-1, 1, pixels, device=flux.device)
+        slope, bend, phase, waves = self.uniform(flux, 4).split(1, 1)    # (B,1) each
+        tilt = (2*slope - 1)*x + (2*bend - 1)*(x**2 - 1/3)
+        half_waves = _FEWEST_HALF_WAVES + _MORE_HALF_WAVES*waves
+        ripple = torch.sin(torch.pi * (half_waves*x + 2*phase))
+        return torch.exp(self.size*tilt + self.ripple*ripple)
+
     def change(self, flux, ivar):
-        import torch
-        g = torch.ones_like(flux)
-        for c in CHIPS.values():
-            x = torch.linspace(-1, 1, c.stop-c.start, device=flux.device)
-            a,b,phase,waves = self.uniform(flux, 4).split(1, 1)
-            g[:,c] = torch.exp(self.size*((2*a-1)*x+(2*b-1)*(x**2-1/3))+self.ripple*torch.sin(torch.pi*((3+9*waves)*x+2*phase)))
-        return flux*g,ivar/g**2
+        "Flux times the curve, inverse variance over its square"
+        curve = torch.ones_like(flux)
+        for span in self.detectors.values():
+            curve[:, span] = self._curve(flux, span.stop - span.start)
+        return flux*curve, ivar/curve**2
+
+# %% ../../nbs/02c_augment.ipynb #4f240f02
+_REACH = 8          # pixels to either side of a Gaussian's centre whose weights are summed
+_NARROWEST = 0.05   # pixels; a narrower Gaussian changes nothing
+
+def _noise_left(sigma):
+    "Variance of white noise after it was blurred by a Gaussian of `sigma` (B,1) pixels (B,1)"
+    distance = torch.arange(-_REACH, _REACH + 1, device=sigma.device)    # (K,)
+    weight = torch.exp(-0.5*(distance / sigma.clamp(min=_NARROWEST))**2) # (B,K)
+    weight = weight / weight.sum(1, keepdim=True)
+    return (weight**2).sum(1, keepdim=True)
 
 class JitterResolution(SpectraAug):
-    "Blur by a Gaussian"
-    def __init__(self, most:float=.7, p:float=.5, seed:int=0): super().__init__(p, seed); self.most = most # standard deviation, pixels
+    "Blurs by a Gaussian"
+    def __init__(
+        self,
+        most: float = 0.7,  # Largest standard deviation, pixels
+        p: float = 0.5,     # Probability for each star
+        seed: int = 0,      # Seed of the random numbers
+    ):
+        super().__init__(p, seed)
+        self.most = most
+
     def change(self, flux, ivar):
-        import torch
-        s = self.most*self.uniform(flux, 1)
-        k = torch.exp(-.5*(torch.arange(-8, 9, device=flux.device)/s.clamp(min=.05))**2)
-        k = k/k.sum(1, keepdim=True)
-        return _phase(flux, lambda f: torch.exp(-2*(torch.pi*s*f)**2)),ivar/(k**2).sum(1, keepdim=True)
+        "Blurred flux, and the inverse variance of blurred noise"
+        sigma = self.most * self.uniform(flux, 1)                        # (B,1), pixels
+        blurred = shift_and_blur(flux, vmacro=sigma, pixel_kms=1.)       # in units of a pixel
+        return blurred, ivar / _noise_left(sigma)

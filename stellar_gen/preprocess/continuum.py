@@ -10,6 +10,7 @@ __all__ = ['METHODS', 'mask_bad', 'inflate_sky', 'select_continuum_pixels', 'con
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
@@ -17,152 +18,277 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from threadpoolctl import threadpool_limits
 
-from ..data.core import APOGEE_PIXMASK, APOGEE_WAVE, BAD_PIXELS, CHIPS
+from ..data.core import APOGEE, APOGEE_PIXMASK, BAD_PIXELS, Grid
 from ..simulate.stars import sample_labels, synthesize
 
 # %% ../../nbs/02_preprocess.ipynb #ff30f211
 def mask_bad(
-    ivar:np.ndarray, # Inverse variance (N,P)
-    bitmask:np.ndarray, # APOGEE_PIXMASK (N,P), or None
-    bad:int=BAD_PIXELS # Bits that take a pixel's weight away
-) -> np.ndarray: # Inverse variance (N,P)
-    "No weight for flagged pixels"
-    return ivar if bitmask is None else np.where(bitmask & int(bad), 0, ivar).astype(ivar.dtype)
+    ivar: np.ndarray,            # Inverse variance (N,P)
+    bitmask: np.ndarray | None,  # APOGEE_PIXMASK (N,P)
+    bad: int = BAD_PIXELS,       # Bits that take a pixel's weight away
+) -> np.ndarray:                 # Inverse variance (N,P)
+    "Inverse variance without that of flagged pixels"
+    if bitmask is None:
+        return ivar
+    return np.where(bitmask & int(bad), 0, ivar).astype(ivar.dtype)
 
+# %% ../../nbs/02_preprocess.ipynb #38e26037
 def inflate_sky(
-    ivar:np.ndarray, # Inverse variance (N,P)
-    bitmask:np.ndarray, # APOGEE_PIXMASK (N,P)
-    factor:float=2., # What errors are multiplied by
-    reach:int=3 # Pixels to either side of a flagged one
-) -> np.ndarray: # Inverse variance (N,P)
-    "Larger errors under and beside bright sky lines"
-    sky = ((bitmask & int(APOGEE_PIXMASK.SIG_SKYLINE))>0).astype(np.int32)
-    n = np.pad(sky, ((0,0),(reach+1,reach))).cumsum(1)
-    return np.where(n[:,2*reach+1:]-n[:,:-2*reach-1]>0, ivar/factor**2, ivar)
+    ivar: np.ndarray,     # Inverse variance (N,P)
+    bitmask: np.ndarray,  # APOGEE_PIXMASK (N,P)
+    factor: float = 2.,   # What errors are multiplied by
+    reach: int = 3,       # Pixels to either side of a flagged one
+) -> np.ndarray:          # Inverse variance (N,P)
+    "Inverse variance with larger errors under and beside bright sky lines"
+    sky = (bitmask & int(APOGEE_PIXMASK.SIG_SKYLINE)) > 0
+    padded = np.pad(sky.astype(np.int32), ((0, 0), (reach + 1, reach)))
+    count = padded.cumsum(1)                                         # (N, P + 2*reach + 1)
+    near = count[:, 2*reach + 1:] - count[:, :-2*reach - 1] > 0      # (N,P)
+    return np.where(near, ivar / factor**2, ivar)
 
 # %% ../../nbs/02_preprocess.ipynb #cd0c6223
 @lru_cache
 def select_continuum_pixels(
-    share:float=.1, # Share of the pixels to take
-    windows:int=8, # Windows per chip
-    n:int=400 # Simulated stars to judge by
-) -> np.ndarray: # Pixel numbers on the APOGEE grid, increasing
+    share: float = 0.1,  # Share of the pixels to take
+    windows: int = 8,    # Windows on each detector
+    n: int = 400,        # Simulated stars to judge by
+) -> np.ndarray:         # Pixel numbers on the APOGEE grid, increasing
     "Pixels that respond least to what star it is"
-    flux = synthesize(sample_labels(n, seed=0).assign(rv=0))
-    badness = (1-flux).mean(0) + flux.std(0)
-    cuts = [np.linspace(c.start, c.stop, windows+1).astype(int) for c in CHIPS.values()]
-    picks = [a+np.argsort(badness[a:b])[:round(share*(b-a))] for e in cuts for a,b in zip(e, e[1:])]
-    return np.sort(np.concatenate(picks))
+    flux = synthesize(sample_labels(n, seed=0).assign(rv=0))         # (n,P)
+    response = (1 - flux).mean(0) + flux.std(0)                      # (P,)
+    chosen = []
+    for pixels in APOGEE.detectors.values():
+        edges = np.linspace(pixels.start, pixels.stop, windows + 1).astype(int)
+        for first, last in zip(edges, edges[1:]):
+            best = np.argsort(response[first:last])
+            chosen.append(first + best[:round(share*(last - first))])
+    return np.sort(np.concatenate(chosen))
 
 # %% ../../nbs/02_preprocess.ipynb #10feb5cd
-@lru_cache
-def _continuum():
-    with np.load(files('stellar_gen')/'assets'/'continuum.npz', allow_pickle=False) as z: return {k:z[k].astype(int if k in ('pixels','products') else float) for k in z}
+@dataclass(frozen=True)
+class _Learned:
+    "Continuum pixels of the APOGEE grid, and what the spectrum tells of the light that they miss"
+    pixels: np.ndarray      # Continuum pixels, numbers on the grid, increasing
+    mean: np.ndarray        # Mean flux over the pseudo-continuum, on the detectors (L,)
+    components: np.ndarray  # Principal components (L,24), scaled so that scores have variance 1
+    low: np.ndarray         # Smallest scores among the stars they were learned from (24,)
+    high: np.ndarray        # Largest scores (24,)
+    weights: np.ndarray     # From scores and their products to the coefficients of all detectors (80, 3*5)
+    products: int           # Number of scores whose products count
 
-def continuum_pixels() -> np.ndarray: # Pixel numbers on the APOGEE grid, increasing
-    "The pixels the continuum is fitted on"
-    return _continuum()['pixels']
+@lru_cache
+def _learned() -> _Learned:
+    "What `tools/build_continuum.py` has put into the package"
+    path = files('stellar_gen')/'assets'/'continuum.npz'
+    with path.open('rb') as file, np.load(file, allow_pickle=False) as saved:
+        return _Learned(
+            pixels=saved['pixels'].astype(int),
+            mean=saved['mean'].astype(np.float32),
+            components=np.ascontiguousarray(saved['components'].T, dtype=np.float32),
+            low=saved['low'].astype(float),
+            high=saved['high'].astype(float),
+            weights=saved['weights'].astype(float),
+            products=int(saved['products']),
+        )
+
+def continuum_pixels() -> np.ndarray:  # Pixel numbers on the APOGEE grid, increasing
+    "The pixels that the continuum is fitted to"
+    return _learned().pixels
 
 # %% ../../nbs/02_preprocess.ipynb #918f1495
+_RIDGE = 1e-12  # added to the diagonal, so that no system is singular
+
 @lru_cache
-def _basis(p, deg): return chebyshev.chebvander(np.linspace(-1, 1, p), deg)
+def _basis(pixels, deg):
+    "Chebyshev polynomials along a detector (pixels, deg + 1)"
+    return chebyshev.chebvander(np.linspace(-1, 1, pixels), deg)
 
-def _coefficients_of(f, w, b):
-    "Weighted least squares of spectra (N,m) on one basis (m,k): coefficients (N,k), `NaN` for a star with fewer good pixels than twice their number"
-    f,k = np.where(w>0, f, 0).astype(float),b.shape[1]
-    enough = (w>0).sum(1)>=2*k
-    w = w/np.where(enough, w.sum(1, dtype=float), 1)[:,None]
-    left = (w@(b[:,:,None]*b[:,None]).reshape(-1,k*k)).reshape(-1,k,k)
+def _coefficients(flux, ivar, basis):
+    "Weighted least squares of spectra (N,m) on one basis (m,k): coefficients (N,k), `NaN` with too few good pixels"
+    k = basis.shape[1]
+    good = ivar > 0                                                  # (N,m)
+    enough = good.sum(1) >= 2*k                                      # (N,)
+    total = np.where(enough, ivar.sum(1, dtype=float), 1)
+    weight = ivar / total[:, None]                                   # (N,m), sums to 1
+    values = np.where(good, flux, 0).astype(float)
+    pairs = (basis[:, :, None] * basis[:, None]).reshape(-1, k*k)    # (m, k*k)
+    left = (weight @ pairs).reshape(-1, k, k)                        # (N,k,k)
     left[~enough] = np.eye(k)
-    x = np.linalg.solve(left+1e-12*np.eye(k), ((w*f)@b)[:,:,None])[:,:,0]
-    return np.where(enough[:,None], x, np.nan)
+    right = (weight * values) @ basis                                # (N,k)
+    solved = np.linalg.solve(left + _RIDGE*np.eye(k), right[:, :, None])
+    return np.where(enough[:, None], solved[:, :, 0], np.nan)
 
+# %% ../../nbs/02_preprocess.ipynb #d9ac0438
 def fit_continuum(
-    flux:np.ndarray, # Flux of one chip (N,p)
-    ivar:np.ndarray, # Inverse variance (N,p); 0 marks no information
-    pixels:np.ndarray, # Numbers (on this chip) of the pixels to fit
-    deg:int=4 # Degree of the Chebyshev polynomial
-) -> np.ndarray: # Continuum (N,p); `NaN` for a star with fewer good pixels than twice the coefficients
-    "Weighted Chebyshev fits to many stars in one linear solve"
-    b = _basis(flux.shape[1], deg)
-    return _coefficients_of(flux[:,pixels], ivar[:,pixels], b[pixels])@b.T
+    flux: np.ndarray,    # Flux on one detector (N,p)
+    ivar: np.ndarray,    # Inverse variance (N,p); 0 marks no information
+    pixels: np.ndarray,  # Numbers (on this detector) of the pixels to fit
+    deg: int = 4,        # Degree of the Chebyshev polynomial
+) -> np.ndarray:         # (N,p); `NaN` for a star with fewer good pixels than twice the coefficients
+    "Continuum of many stars by weighted Chebyshev fits in one linear solve"
+    basis = _basis(flux.shape[1], deg)
+    return _coefficients(flux[:, pixels], ivar[:, pixels], basis[pixels]) @ basis.T
 
 # %% ../../nbs/02_preprocess.ipynb #37cdf128
-@lru_cache
-def _on_chips(): return np.concatenate([np.arange(len(APOGEE_WAVE))[c] for c in CHIPS.values()])
+_DEGREE = 4  # of the polynomials, for the pixels and the correction that are packaged
 
-def _products(s, q):
-    "1, the scores, and the products of the first `q` of them"
-    i,j = np.triu_indices(q)
-    return np.concatenate([np.ones((len(s),1)), s, s[:,i]*s[:,j]], 1)
+def _with_products(scores, first):
+    "1, the scores (N,K), and the products of the first of them"
+    i, j = np.triu_indices(first)
+    return np.concatenate([np.ones((len(scores), 1)), scores, scores[:, i]*scores[:, j]], 1)
 
-@lru_cache
-def _projection(): a = _continuum(); return a['mean'].astype(np.float32),np.ascontiguousarray(a['components'].T, dtype=np.float32)
-
-def _level(flux, ivar, deg=4):
-    "Pseudo-continuum over true continuum on the chips (N,7514), as the pseudo-normalized flux on them tells it"
-    a,(mean,components) = _continuum(),_projection()
-    s = np.clip(np.where(ivar>0, flux-mean, 0)@components, a['low'], a['high'])
-    coef = _products(s, int(a['products']))@a['weights']
-    return np.exp(np.concatenate([(coef[:,k*(deg+1):(k+1)*(deg+1)]@_basis(c.stop-c.start, deg).T).astype(np.float32) for k,c in enumerate(CHIPS.values())], 1))
+def _levels(flux, ivar):
+    "Pseudo-continuum over true continuum on each detector, as the flux over the pseudo-continuum (N,L) on all tells it"
+    learned = _learned()
+    difference = np.where(ivar > 0, flux - learned.mean, 0)          # (N,L)
+    scores = np.clip(difference @ learned.components, learned.low, learned.high)
+    coefficients = _with_products(scores, learned.products) @ learned.weights
+    levels = []
+    for pixels, of_detector in zip(APOGEE.detectors.values(), np.split(coefficients, len(APOGEE.detectors), axis=1)):
+        basis = _basis(pixels.stop - pixels.start, _DEGREE)
+        levels.append(np.exp((of_detector @ basis.T).astype(np.float32)))
+    return levels
 
 # %% ../../nbs/02_preprocess.ipynb #e97eeff2
-def _clip(flux, ivar, deg, lower=1., upper=3., rounds=12):
-    "Upper envelope (N,p) of one chip by repeated fits"
-    w,every = ivar.copy(),np.arange(flux.shape[1])
-    for _ in range(rounds):
-        cont = fit_continuum(flux, w, every, deg)
-        r = np.where(ivar>0, flux/cont-1, np.nan)
-        s = 1.4826*np.nanmedian(np.abs(np.where(w>0, r, np.nan)), axis=1, keepdims=True)
-        keep = (r>-lower*s) & (r<upper*s)
-        w = np.where(keep.sum(1, keepdims=True)>=10*(deg+1), np.where(keep, ivar, 0), w)
-    return cont
+_ROUNDS = 12             # of fitting and dropping
+_BELOW = 1.              # standard deviations below the fit at which a pixel is dropped
+_ABOVE = 3.              # and above
+_SIGMA_OF_MAD = 1.4826   # standard deviation of a Gaussian over its median absolute deviation
+_FEWEST_KEPT = 10        # pixels for each coefficient that have to be left
 
-def _quantile(flux, ivar, block=150, q=90):
-    "Running percentile (N,p) of one chip"
-    f = np.where(ivar>0, flux, np.nan)
-    edges = np.linspace(0, f.shape[1], max(f.shape[1]//block, 2)+1).astype(int)
-    y = np.stack([np.nanpercentile(f[:,a:b], q, axis=1) for a,b in zip(edges, edges[1:])], 1)
-    mid = (edges[1:]+edges[:-1])/2
-    return np.stack([np.interp(np.arange(f.shape[1]), mid[ok], v[ok]) if (ok := np.isfinite(v)).any() else np.full(f.shape[1], np.nan) for v in y])
+def _scatter(residual, used):
+    "Robust standard deviation of residuals (N,p), of the pixels that are used: (N,1)"
+    size = np.abs(np.where(used, residual, np.nan))
+    return _SIGMA_OF_MAD * np.nanmedian(size, axis=1, keepdims=True)
+
+def _clipped_continuum(flux, ivar, deg):
+    "Upper envelope of spectra on one detector (N,p), by repeated fits"
+    weight = ivar.copy()
+    every = np.arange(flux.shape[1])
+    for _ in range(_ROUNDS):
+        continuum = fit_continuum(flux, weight, every, deg)
+        residual = np.where(ivar > 0, flux/continuum - 1, np.nan)
+        sigma = _scatter(residual, weight > 0)
+        keep = (residual > -_BELOW*sigma) & (residual < _ABOVE*sigma)
+        enough = keep.sum(1, keepdims=True) >= _FEWEST_KEPT*(deg + 1)
+        weight = np.where(enough, np.where(keep, ivar, 0), weight)
+    return continuum
+
+# %% ../../nbs/02_preprocess.ipynb #e262cafd
+_BLOCK = 150      # pixels
+_PERCENTILE = 90
+
+def _connected(middles, values, pixels):
+    "Lines between the known values at the middles of blocks, for all pixels; `NaN` if none is known"
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(pixels, np.nan)
+    return np.interp(np.arange(pixels), middles[known], values[known])
+
+def _quantile_continuum(flux, ivar):
+    "Running percentile of spectra on one detector (N,p)"
+    pixels = flux.shape[1]
+    seen = np.where(ivar > 0, flux, np.nan)
+    blocks = max(pixels // _BLOCK, 2)
+    edges = np.linspace(0, pixels, blocks + 1).astype(int)
+    middles = (edges[1:] + edges[:-1]) / 2
+    spans = zip(edges, edges[1:])
+    heights = np.stack([np.nanpercentile(seen[:, a:b], _PERCENTILE, axis=1) for a, b in spans], 1)  # (N, blocks)
+    return np.stack([_connected(middles, values, pixels) for values in heights])
 
 # %% ../../nbs/02_preprocess.ipynb #dfb3824e
-METHODS = ('true','pseudo','clip','quantile')
+METHODS = ('true', 'pseudo', 'clip', 'quantile')
+
+def _continuum(flux, ivar, method, pixels, deg):
+    "Continuum of spectra on one detector (N,p)"
+    if method == 'clip':
+        return _clipped_continuum(np.where(ivar > 0, flux, 0), ivar, deg)
+    if method == 'quantile':
+        return _quantile_continuum(flux, ivar)
+    return fit_continuum(flux, ivar, pixels, deg)
+
+def _divide(flux, ivar, continuum):
+    "Flux over a continuum and its inverse variance (N,p); 1 and 0 where there is none"
+    good = (ivar > 0) & (continuum > 0)
+    return np.where(good, flux / continuum, 1), np.where(good, ivar * continuum**2, 0)
+
+# %% ../../nbs/02_preprocess.ipynb #25d1b843
+@dataclass(frozen=True)
+class _Normalizer:
+    "Divides spectra by their continuum, detector by detector"
+    grid: Grid
+    method: str
+    pixels: np.ndarray | None  # Numbers on the grid of the pixels that are fitted
+    deg: int
+
+    def normalize(self, flux, ivar, out, out_ivar):
+        "Normalize spectra (N,P) into `out` and `out_ivar`"
+        for span in self.grid.detectors.values():
+            seen = np.asarray(flux[:, span], np.float32)
+            known = np.isfinite(seen) & np.isfinite(ivar[:, span])
+            weight = np.where(known, ivar[:, span], 0).astype(np.float32)
+            continuum = _continuum(seen, weight, self.method, self._pixels_on(span), self.deg)
+            out[:, span], out_ivar[:, span] = _divide(seen, weight, continuum.astype(np.float32))
+        if self.method == 'true':
+            self._correct(out, out_ivar)
+
+    def _pixels_on(self, span):
+        "Numbers on a detector of the pixels that are fitted"
+        if self.pixels is None:
+            return None
+        return self.pixels[(self.pixels >= span.start) & (self.pixels < span.stop)] - span.start
+
+    def _correct(self, out, out_ivar):
+        "From the pseudo-continuum to the true one, in place"
+        spans = list(self.grid.detectors.values())
+        flux = np.concatenate([out[:, span] for span in spans], 1)
+        ivar = np.concatenate([out_ivar[:, span] for span in spans], 1)
+        for span, level in zip(spans, _levels(flux, ivar)):
+            out[:, span] = np.where(out_ivar[:, span] > 0, out[:, span]*level, 1)
+            out_ivar[:, span] /= level**2
+
+# %% ../../nbs/02_preprocess.ipynb #6aee6836
+def _normalizer(grid, method, pixels, deg):
+    "A normalizer, or an error that says what is possible"
+    if method not in METHODS:
+        raise ValueError(f'method={method!r}: choose from {", ".join(METHODS)}')
+    if method in ('clip', 'quantile'):
+        return _Normalizer(grid, method, None, deg)
+    if grid != APOGEE and (method == 'true' or pixels is None):
+        raise ValueError(f"method={method!r} rests on pixels of the APOGEE grid: use 'quantile' or 'clip', "
+                         "or 'pseudo' with pixels=")
+    packaged = pixels is None or np.array_equal(pixels, continuum_pixels())
+    if method == 'true' and not (packaged and deg == _DEGREE):
+        raise ValueError(f"method='true' was learned with the default pixels and degree {_DEGREE}: "
+                         "use 'pseudo' with others")
+    return _Normalizer(grid, method, continuum_pixels() if pixels is None else np.asarray(pixels), deg)
+
+# %% ../../nbs/02_preprocess.ipynb #75d07c1a
+_ROWS = 64  # spectra at a time: as many as fit into a processor's cache
 
 def continuum_normalize(
-    flux:np.ndarray, # Flux on the APOGEE grid (N,8575)
-    ivar:np.ndarray, # Inverse variance (N,8575)
-    method:str='true', # `true`, `pseudo` (without the learned part), `clip` or `quantile`
-    pixels:np.ndarray|None=None, # Continuum pixels; default `continuum_pixels()`
-    deg:int=4 # Degree of the polynomial on each chip
-) -> tuple[np.ndarray,np.ndarray]: # Flux over the continuum and its inverse variance (N,8575)
-    "Divide each chip by its continuum"
-    if method not in METHODS: raise ValueError(f'method={method!r}: choose from {", ".join(METHODS)}')
-    if method=='true' and (deg!=4 or pixels is not None and not np.array_equal(pixels, continuum_pixels())): raise ValueError("method='true' was learned with the default pixels and degree 4: use 'pseudo' with others")
-    pixels = continuum_pixels() if pixels is None else np.asarray(pixels)
-    out,iv = np.ones(flux.shape, np.float32),np.zeros(flux.shape, np.float32)
-    starts = range(0, len(flux), 64) # as many as fit into a cache
-    def part(i): _normalize_part(flux[i:i+64], ivar[i:i+64], out[i:i+64], iv[i:i+64], method, pixels, deg)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, max(len(starts), 1))) as threads, threadpool_limits(1, 'blas'): list(threads.map(part, starts))
-    return out,iv
+    flux: np.ndarray,        # Flux on the grid (N,P)
+    ivar: np.ndarray,        # Inverse variance (N,P)
+    method: str = 'true',    # `true`, `pseudo` (without the learned part), `clip` or `quantile`
+    pixels: np.ndarray | None = None,  # Continuum pixels, numbers on the grid; default `continuum_pixels()`
+    deg: int = _DEGREE,      # Degree of the polynomial on each detector
+    grid: Grid = APOGEE,     # Grid of the spectra
+) -> tuple[np.ndarray, np.ndarray]:  # Flux over the continuum and its inverse variance (N,P)
+    "Spectra divided by their continuum, detector by detector"
+    if flux.shape[1] != len(grid):
+        raise ValueError(f'the spectra have {flux.shape[1]} pixels, the grid {len(grid)}: give their grid=')
+    normalizer = _normalizer(grid, method, pixels, deg)
+    out = np.ones(flux.shape, np.float32)
+    out_ivar = np.zeros(flux.shape, np.float32)
 
-def _normalize_part(flux, ivar, out, iv, method, pixels, deg):
-    "Normalize some spectra into `out` and `iv`"
-    with np.errstate(all='ignore'), warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning) # chips without any good pixel
-        at = 0
-        for c in CHIPS.values():
-            f = np.asarray(flux[:,c], np.float32)
-            w = np.where(np.isfinite(f) & np.isfinite(ivar[:,c]), ivar[:,c], 0).astype(np.float32)
-            if method=='clip': cont = _clip(np.where(w>0, f, 0), w, deg)
-            elif method=='quantile': cont = _quantile(f, w)
-            else: cont = fit_continuum(f, w, pixels[(pixels>=c.start) & (pixels<c.stop)]-c.start, deg)
-            cont = cont.astype(np.float32)
-            ok = (w>0) & (cont>0)
-            out[:,c],iv[:,c] = np.where(ok, f/cont, 1),np.where(ok, w*cont**2, 0)
-        if method!='true': return
-        level = _level(np.concatenate([out[:,c] for c in CHIPS.values()], 1), np.concatenate([iv[:,c] for c in CHIPS.values()], 1))
-        for c in CHIPS.values():
-            l = level[:,at:at+c.stop-c.start]; at += c.stop-c.start
-            out[:,c] = np.where(iv[:,c]>0, out[:,c]*l, 1)
-            iv[:,c] /= l**2
+    def normalize_from(first):
+        rows = slice(first, first + _ROWS)
+        with np.errstate(all='ignore'), warnings.catch_warnings():
+            warnings.simplefilter('ignore', RuntimeWarning)  # detectors without any good pixel
+            normalizer.normalize(flux[rows], ivar[rows], out[rows], out_ivar[rows])
+
+    starts = range(0, len(flux), _ROWS)
+    workers = max(min(os.cpu_count() or 1, len(starts)), 1)
+    with ThreadPoolExecutor(workers) as threads, threadpool_limits(1, 'blas'):
+        list(threads.map(normalize_from, starts))
+    return out, out_ivar

@@ -9,111 +9,231 @@ __all__ = ['STEPS', 'Recipe', 'preprocess_store']
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from inspect import signature
+from pathlib import Path
 
 import numpy as np
 
-from ..data.core import BAD_PIXELS, Spectra
+from ..data.core import APOGEE, BAD_PIXELS, Grid, Spectra
+from ..data.files import progress, whole
+from ..data.store import SpectraStore, is_store
 from ..instrument import match_resolution
-from .continuum import _on_chips, continuum_normalize, inflate_sky, mask_bad
+from .continuum import continuum_normalize, inflate_sky, mask_bad
 
 # %% ../../nbs/02b_recipe.ipynb #581dfdb8
-def _mask(s, bad=int(BAD_PIXELS)): return s.replace(ivar=mask_bad(s.ivar, s.bitmask, bad))
-def _inflate(s, factor=2., reach=3): return s if s.bitmask is None else s.replace(ivar=inflate_sky(s.ivar, s.bitmask, factor, reach))
-def _floor(s, floor=.01): return s.replace(ivar=np.where(s.ivar>0, s.ivar/(1+s.ivar*(floor*np.where(s.ivar>0, s.flux, 0))**2), 0))
-def _normalize(s, method='true'):
-    flux,ivar = continuum_normalize(s.flux, s.ivar, method)
-    if 'filetype' in s.meta and (done := (s.meta.filetype=='aspcapStar').to_numpy()).any():
-        ivar[done] = np.where(np.isin(np.arange(len(s.wave)), _on_chips()), s.ivar[done], 0)
-        flux[done] = np.where(ivar[done]>0, s.flux[done], 1)
-    return s.replace(flux=flux, ivar=ivar)
-def _match(s, to, column='resolution'):
-    if column not in s.meta: raise ValueError(f'the spectra have no column {column} with their resolving powers, which match_resolution needs')
-    flux,ivar = match_resolution(s.flux, s.ivar, s.meta[column].to_numpy(float), to)
-    return s.replace(flux=flux, ivar=ivar)
+def _mask(spectra: Spectra, bad: int = int(BAD_PIXELS)) -> Spectra:
+    "No weight for flagged pixels"
+    return spectra.replace(ivar=mask_bad(spectra.ivar, spectra.bitmask, bad))
 
-STEPS:dict[str,Callable] = dict(mask=_mask, inflate_sky=_inflate, floor=_floor, normalize=_normalize, match_resolution=_match)
+def _inflate_sky(spectra: Spectra, factor: float = 2., reach: int = 3) -> Spectra:
+    "Larger errors beside bright sky lines, where a bitmask says which"
+    if spectra.bitmask is None:
+        return spectra
+    return spectra.replace(ivar=inflate_sky(spectra.ivar, spectra.bitmask, factor, reach))
 
-@dataclass
+def _floor(spectra: Spectra, floor: float = 0.01) -> Spectra:
+    "An error of a share of the flux, added in quadrature"
+    known = spectra.ivar > 0
+    least = floor * np.where(known, spectra.flux, 0)
+    return spectra.replace(ivar=np.where(known, spectra.ivar / (1 + spectra.ivar*least**2), 0))
+
+def _match_resolution(spectra: Spectra, to: float, column: str = 'resolution') -> Spectra:
+    "A common resolving power"
+    if column not in spectra.meta:
+        raise ValueError(f'the spectra have no column {column} with their resolving powers, '
+                         'which match_resolution needs')
+    resolution = spectra.meta[column].to_numpy(float)
+    flux, ivar = match_resolution(spectra.flux, spectra.ivar, resolution, to, spectra.grid.pixel_kms)
+    return spectra.replace(flux=flux, ivar=ivar)
+
+# %% ../../nbs/02b_recipe.ipynb #391d7d66
+def _normalize(spectra: Spectra, method: str = 'true') -> Spectra:
+    "Flux over the continuum"
+    flux, ivar = continuum_normalize(spectra.flux, spectra.ivar, method, grid=spectra.grid)
+    if 'filetype' in spectra.meta:
+        done = (spectra.meta.filetype == 'aspcapStar').to_numpy()
+        ivar[done] = np.where(spectra.grid.lit, spectra.ivar[done], 0)
+        flux[done] = np.where(ivar[done] > 0, spectra.flux[done], 1)
+    return spectra.replace(flux=flux, ivar=ivar)
+
+STEPS: dict[str, Callable[..., Spectra]] = dict(
+    mask=_mask,
+    inflate_sky=_inflate_sky,
+    floor=_floor,
+    normalize=_normalize,
+    match_resolution=_match_resolution,
+)
+
+# %% ../../nbs/02b_recipe.ipynb #f81c463c
+_VERSION = 4  # of what the steps mean
+
+def _default_steps(grid):
+    "Steps that suit a grid"
+    if grid == APOGEE:
+        return [['mask', dict(bad=int(BAD_PIXELS))], ['normalize', dict(method='true')]]
+    return [['normalize', dict(method='quantile')]]
+
+def _check_steps(steps):
+    "An error if a step is unknown, or does not take its options"
+    unknown = [name for name, _ in steps if name not in STEPS]
+    if unknown:
+        raise ValueError(f'unknown steps {", ".join(unknown)}: known are {", ".join(STEPS)}')
+    for name, options in steps:
+        try:
+            signature(STEPS[name]).bind(None, **options)
+        except TypeError as e:
+            raise ValueError(f'step {name}: {e}') from None
+
+# %% ../../nbs/02b_recipe.ipynb #25354dd2
+_SAME_PIXEL = 0.1  # of a pixel's width: how far wavelengths may be apart
+
+def _on_grid(spectra, grid):
+    "The spectra on the grid of a recipe, if their pixels are its pixels"
+    wave = spectra.wave
+    if len(wave) == len(grid) and (np.abs(wave - grid.wave) <= _SAME_PIXEL*np.gradient(grid.wave)).all():
+        return spectra if spectra.grid == grid else spectra.replace(wave=grid)
+    theirs = f'{len(wave)} pixels from {wave[0]:.1f} to {wave[-1]:.1f} Å'
+    ours = f'{len(grid)} from {grid.wave[0]:.1f} to {grid.wave[-1]:.1f} Å'
+    raise ValueError(f'the spectra have {theirs}, the recipe was made for {ours}: put them on its grid')
+
+def _check_lost(spectra):
+    "An error if nothing is left of some spectra"
+    lost = np.flatnonzero(~(spectra.ivar > 0).any(1))
+    if len(lost):
+        known = 'apogee_id' in spectra.meta
+        names = [str(spectra.meta.apogee_id[i]) if known else f'row {i}' for i in lost[:3]]
+        raise ValueError(f'{len(lost)} of {len(spectra)} spectra have no continuum on any detector '
+                         f'({", ".join(names)}): leave them out')
+
+# %% ../../nbs/02b_recipe.ipynb #6ef26b78
+@dataclass(init=False)
 class Recipe:
     "How spectra are prepared for a network; the same for training and for scoring"
-    steps:list = field(default_factory=lambda: [['mask',dict(bad=int(BAD_PIXELS))], ['normalize',dict(method='true')]]) # Names of `STEPS` and their options, in order
-    n_pix:int = 8575 # Pixels of the grid
-    wave_start:float = 15100.8 # First wavelength of the grid (Å), to 0.1 Å
-    version:int = 3 # Of the steps' meaning
+    steps: list  # Names of `STEPS` and their options, in order
+    grid: Grid   # Grid of the spectra
 
-    def __post_init__(self):
-        if self.version!=3: raise ValueError(f'recipe of version {self.version}: this stellar_gen knows version 3; use the stellar_gen it was made with')
-        if odd := [n for n,_ in self.steps if n not in STEPS]: raise ValueError(f'unknown steps {", ".join(odd)}: known are {", ".join(STEPS)}')
-        for name,options in self.steps:
-            try: signature(STEPS[name]).bind(None, **options)
-            except TypeError as e: raise ValueError(f'step {name}: {e}') from None
+    def __init__(
+        self,
+        steps: list | None = None,  # Names of `STEPS` and their options, in order; default those that suit the grid
+        grid: Grid = APOGEE,        # Grid of the spectra
+    ):
+        self.steps = [[name, dict(options)] for name, options in (_default_steps(grid) if steps is None else steps)]
+        self.grid = grid
+        _check_steps(self.steps)
 
-    def __call__(self,
-        spectra:Spectra, # As read from files
-        keep_lost:bool=False # Keep spectra without a continuum, with `ivar` 0, instead of refusing them
-    ) -> Spectra: # Prepared
-        "Prepare spectra"
-        if len(spectra.wave)!=self.n_pix or abs(spectra.wave[0]-self.wave_start)>.1:
-            raise ValueError(f'the spectra have {len(spectra.wave)} pixels from {spectra.wave[0]:.1f} Å, the recipe was made for {self.n_pix} from {self.wave_start:.1f} Å: put them on its grid')
-        for name,options in self.steps: spectra = STEPS[name](spectra, **options)
-        lost = np.flatnonzero(~(spectra.ivar>0).any(1))
-        if len(lost) and not keep_lost:
-            names = [str(spectra.meta.apogee_id[i]) if 'apogee_id' in spectra.meta else f'row {i}' for i in lost[:3]]
-            raise ValueError(f'{len(lost)} of {len(spectra)} spectra have no continuum on any chip ({", ".join(names)}): leave them out')
+    def __call__(
+        self,
+        spectra: Spectra,         # As read from files
+        keep_lost: bool = False,  # Keep spectra without a continuum, with `ivar` 0, instead of refusing them
+    ) -> Spectra:                 # Prepared, on the grid of the recipe
+        "Prepared spectra"
+        spectra = _on_grid(spectra, self.grid)
+        for name, options in self.steps:
+            spectra = STEPS[name](spectra, **options)
+        if not keep_lost:
+            _check_lost(spectra)
         return spectra
 
-    def inverse(self,
-        flux:np.ndarray, # Prepared or reconstructed flux (N,P)
-        spectra:Spectra # The spectra it belongs to, as read from files
-    ) -> np.ndarray: # In the units of `spectra` (N,P); `NaN` where the continuum is not known
-        "Back to the units of the observation"
-        if 'match_resolution' in (n for n,_ in self.steps): raise ValueError('match_resolution cannot be undone: sharper spectra are not to be had')
+    def inverse(
+        self,
+        flux: np.ndarray,   # Prepared or reconstructed flux (N,P)
+        spectra: Spectra,   # The spectra it belongs to, as read from files
+    ) -> np.ndarray:        # In the units of `spectra` (N,P); `NaN` where the continuum is not known
+        "Flux in the units of the observation"
+        if any(name == 'match_resolution' for name, _ in self.steps):
+            raise ValueError('match_resolution cannot be undone: sharper spectra are not to be had')
         ready = self(spectra, keep_lost=True)
-        ok = (ready.ivar>0) & (ready.flux!=0)
-        return np.where(ok, flux*spectra.flux/np.where(ok, ready.flux, 1), np.nan)
+        known = (ready.ivar > 0) & (ready.flux != 0)
+        continuum = spectra.flux / np.where(known, ready.flux, 1)
+        return np.where(known, flux*continuum, np.nan)
 
-    def to_json(self) -> str: # One line
-        "Everything, as JSON"
-        return json.dumps(asdict(self))
+    def to_dict(self) -> dict:  # What `from_dict` reads
+        "The recipe as JSON can hold it"
+        return dict(version=_VERSION, steps=self.steps, grid=self.grid.to_dict())
 
     @classmethod
-    def from_json(cls, s:str # What `to_json` gave
-    ) -> 'Recipe': # The same recipe
-        "Read a recipe back"
-        return cls(**json.loads(s))
+    def from_dict(
+        cls,
+        saved: dict,  # From `to_dict`
+    ) -> 'Recipe':    # The same recipe
+        "The recipe that `to_dict` has described"
+        if saved['version'] != _VERSION:
+            raise ValueError(f'recipe of version {saved["version"]}: this stellar_gen knows version {_VERSION}; '
+                             'use the stellar_gen it was made with')
+        return cls(saved['steps'], Grid.from_dict(saved['grid']))
+
+    def to_json(self) -> str:  # One line
+        "Everything, as JSON"
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(
+        cls,
+        text: str,  # From `to_json`
+    ) -> 'Recipe':  # The same recipe
+        "The recipe that `to_json` has written"
+        return cls.from_dict(json.loads(text))
 
 # %% ../../nbs/02b_recipe.ipynb #ced22150
-def _prepare_rows(path, first, last, recipe):
-    from stellar_gen.data.store import SpectraStore
-    s = Recipe.from_json(recipe)(SpectraStore(path)[first:last], keep_lost=True)
-    return s.replace(meta=s.meta.assign(usable=(s.ivar>0).any(1)))
+_NOTE = 'recipe.json'  # in a prepared store: what was done to it
+
+def _prepare_rows(path, rows, recipe):
+    "Some rows of a store, prepared; `meta.usable` is False where nothing was left"
+    ready = Recipe.from_json(recipe)(SpectraStore(path)[rows], keep_lost=True)
+    return ready.replace(meta=ready.meta.assign(usable=(ready.ivar > 0).any(1)))
+
+def _new_store(out, source, recipe):
+    "An empty store for prepared spectra, with its recipe"
+    if Path(out).exists():
+        raise FileExistsError(f'{out}: exists already and is no store')
+    empty = source[:0].replace(wave=recipe.grid)
+    with whole(out) as made:
+        if empty.bitmask is None:
+            SpectraStore.create(made, empty)
+        else:
+            SpectraStore.create(made, wave=recipe.grid)
+        (made/_NOTE).write_text(recipe.to_json())
+    return SpectraStore(out)
+
+def _begun_store(out, source, recipe, batch):
+    "A store that was begun, or an error if it does not go on here"
+    note = Path(out)/_NOTE
+    if not note.is_file() or Recipe.from_json(note.read_text()) != recipe:
+        raise ValueError(f'{out}: was made by another recipe; choose another name')
+    made = SpectraStore(out)
+    complete = len(made) == len(source)
+    if len(made) > len(source) or not (complete or len(made) % batch == 0):
+        raise ValueError(f'{out}: holds {len(made)} rows, which are no whole batches of {batch} '
+                         f'of the {len(source)} in {source.path}: choose another name')
+    return made
+
+# %% ../../nbs/02b_recipe.ipynb #3fbcddbe
+def _batches_at_once():
+    "How many batches are prepared at a time, and options for dask that say where"
+    import dask
+    cluster = dask.base.get_scheduler() is not None  # a client, or a scheduler of the user's choice
+    if cluster:
+        return 2*(os.cpu_count() or 1), {}
+    return 1, dict(scheduler='synchronous')  # normalizing uses all cores by itself
 
 def preprocess_store(
-    store, # Store of spectra as read
-    out, # Store to make, or to complete
-    recipe:Recipe|None=None, # How to prepare them; default `Recipe()`
-    batch:int=1024, # Rows at a time
-    quiet:bool=False # No progress bar
-): # The store of prepared spectra; `meta.usable` is False where nothing was left
+    store: str | os.PathLike,       # Store of spectra as read
+    out: str | os.PathLike,         # Store to make, or to complete
+    recipe: Recipe | None = None,   # How to prepare them; default the one that suits the grid of the store
+    batch: int = 1024,              # Rows at a time
+    quiet: bool = False,            # No progress bar
+) -> SpectraStore:                  # Prepared spectra; `meta.usable` is False where nothing was left
     "Prepare a whole store, in bounded memory; run again, it completes what is missing"
     import dask
-    from pathlib import Path
-    from stellar_gen.data.files import progress
-    from stellar_gen.data.store import SpectraStore, is_store
-    source,recipe,note = SpectraStore(store),recipe or Recipe(),Path(out)/'recipe.json'
-    if is_store(out):
-        made = SpectraStore(out)
-        if not note.is_file() or Recipe.from_json(note.read_text())!=recipe: raise ValueError(f'{out}: was made by another recipe; choose another name')
-        if len(made)>len(source) or len(made)%batch and len(made)<len(source): raise ValueError(f'{out}: holds {len(made)} rows, which are no whole batches of {batch} of the {len(source)} in {store}: choose another name')
-    else:
-        made = SpectraStore.create(out, wave=source.wave) if 'bitmask' in source._group else SpectraStore.create(out, source[:0])
-        note.write_text(recipe.to_json())
-    starts = list(range(len(made), len(source), batch))
-    cluster = dask.base.get_scheduler() is not None # a client, or a scheduler of the user's choice
-    many,how = (2*(os.cpu_count() or 1),{}) if cluster else (1,dict(scheduler='synchronous')) # normalizing uses all cores by itself
-    groups = [starts[i:i+many] for i in range(0, len(starts), many)]
+    source = SpectraStore(store)
+    recipe = recipe or Recipe(grid=source.grid)
+    made = _begun_store(out, source, recipe, batch) if is_store(out) else _new_store(out, source, recipe)
+    rows = [slice(first, min(first + batch, len(source))) for first in range(len(made), len(source), batch)]
+    at_once, where = _batches_at_once()
+    groups = [rows[i:i + at_once] for i in range(0, len(rows), at_once)]
     for group in progress(groups, 'preparing', len(groups), quiet):
-        for s in dask.compute(*[dask.delayed(_prepare_rows)(str(store), i, min(i+batch, len(source)), recipe.to_json()) for i in group], **how): made.append(s)
+        tasks = [dask.delayed(_prepare_rows)(str(store), some, recipe.to_json()) for some in group]
+        for spectra in dask.compute(*tasks, **where):
+            made.append(spectra)
     return made

@@ -7,67 +7,137 @@ __all__ = ['SITES', 'barycentric_correction', 'velocity_templates', 'residual_ve
 
 # %% ../../nbs/02a_velocity.ipynb #7bba590e
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import fft
 
-from ..instrument import PIXEL_KMS
+from ..data.core import APOGEE, Grid
 from ..simulate.stars import synthesize
 
 # %% ../../nbs/02a_velocity.ipynb #b5df5732
-SITES = dict(apo25m=(-105.820417, 32.780361, 2788), apo1m=(-105.820417, 32.780361, 2788), lco25m=(-70.69254, -29.01597, 2380)) # longitude, latitude (deg), height (m)
+class _Site(NamedTuple):
+    "Where a telescope stands"
+    longitude: float  # deg, positive to the east
+    latitude: float   # deg
+    height: float     # m
+
+_APACHE_POINT = _Site(-105.820417, 32.780361, 2788)
+SITES = dict(
+    apo25m=_APACHE_POINT,
+    apo1m=_APACHE_POINT,
+    lco25m=_Site(-70.69254, -29.01597, 2380),
+)
 
 def barycentric_correction(
-    ra, # Right ascension (N,), deg
-    dec, # Declination (N,), deg
-    jd, # Time (N,), Julian date UTC, middle of the exposure
-    telescope:str='apo25m' # A key of `SITES`
-) -> np.ndarray: # Velocity to add to what was measured (N,), km/s
+    ra: ArrayLike,             # Right ascension (N,), deg
+    dec: ArrayLike,            # Declination (N,), deg
+    jd: ArrayLike,             # Time (N,), Julian date UTC, middle of the exposure
+    telescope: str = 'apo25m', # A key of `SITES`
+) -> np.ndarray:               # Velocity to add to what was measured (N,), km/s
     "The velocity of the observatory towards a star"
     from astropy import units as u
-    from astropy.coordinates import EarthLocation,SkyCoord
+    from astropy.coordinates import EarthLocation, SkyCoord
     from astropy.time import Time
     from astropy.utils.iers import conf
-    if telescope not in SITES: raise ValueError(f'telescope={telescope!r}: choose from {", ".join(SITES)}')
-    lon,lat,h = SITES[telescope]
+    if telescope not in SITES:
+        raise ValueError(f'telescope={telescope!r}: choose from {", ".join(SITES)}')
+    site = SITES[telescope]
     with conf.set_temp('auto_download', False), conf.set_temp('iers_degraded_accuracy', 'ignore'):
-        where = EarthLocation.from_geodetic(lon*u.deg, lat*u.deg, h*u.m)
-        return SkyCoord(ra*u.deg, dec*u.deg).radial_velocity_correction('barycentric', obstime=Time(jd, format='jd', location=where)).to_value(u.km/u.s)
+        location = EarthLocation.from_geodetic(site.longitude*u.deg, site.latitude*u.deg, site.height*u.m)
+        star = SkyCoord(ra*u.deg, dec*u.deg)
+        time = Time(jd, format='jd', location=location)
+        return star.radial_velocity_correction('barycentric', obstime=time).to_value(u.km/u.s)
 
 # %% ../../nbs/02a_velocity.ipynb #86648c7c
 @lru_cache
-def velocity_templates() -> np.ndarray: # (7,8575)
-    "Normalized spectra of stars from cool giants to hot dwarfs"
-    t = pd.DataFrame(dict(teff=[3800,4300,4800,5500,6500,8500,15000], logg=[1.,2,2.7,4.4,4.2,4,4], fe_h=[-.2]*7, vsini=[3,3,3,5,15,60,100]))
-    return synthesize(t)
+def velocity_templates() -> np.ndarray:  # Flux over the continuum (7,8575) on the APOGEE grid
+    "Simulated spectra of stars from cool giants to hot dwarfs"
+    return synthesize(pd.DataFrame(dict(
+        teff=[3800, 4300, 4800, 5500, 6500, 8500, 15000],  # K
+        logg=[1., 2, 2.7, 4.4, 4.2, 4, 4],
+        fe_h=-0.2,
+        vsini=[3, 3, 3, 5, 15, 60, 100],                   # km/s
+    )))
+
+# %% ../../nbs/02a_velocity.ipynb #9fa8d148
+class _Correlator:
+    "Correlates spectra with templates at all lags"
+    def __init__(self, absorbed, ivar, most):
+        self.pixels = absorbed.shape[1]
+        self.lags = np.arange(-most, most + 1)                       # (L,), pixels
+        self.size = fft.next_fast_len(self.pixels + 2*most, real=True)
+        self.signal = np.conj(fft.rfft(ivar*absorbed, self.size))    # (N,F)
+        self.weight = np.conj(fft.rfft(ivar, self.size))             # (N,F)
+
+    def _at_lags(self, of_stars, of_template):
+        "Correlation of stars with a template (N,L)"
+        return fft.irfft(of_stars * fft.rfft(of_template, self.size), self.size)[:, -self.lags]
+
+    def gain(self, template):
+        "What a template (P,) takes off chi-square of each star at each lag (N,L); nothing where its lines would shine"
+        common = self._at_lags(self.signal, template)
+        norm = self._at_lags(self.weight, template**2)
+        return np.maximum(common, 0)**2 / np.maximum(norm, 1e-30)
+
+# %% ../../nbs/02a_velocity.ipynb #80d18ecf
+class _Peaks(NamedTuple):
+    "The highest point of each star's curve"
+    height: np.ndarray  # Drop of chi-square (N,)
+    lag: np.ndarray     # Where (N,), pixels
+    error: np.ndarray   # Standard error of `lag` (N,), pixels
+
+def _find_peaks(curves, lags):
+    "Peaks of curves (N,L), by parabolas through three points"
+    top = np.clip(curves.argmax(1), 1, len(lags) - 2)
+    rows = np.arange(len(curves))
+    before, height, after = (curves[rows, top + step] for step in (-1, 0, 1))
+    curvature = np.maximum(2*height - before - after, 1e-30)
+    lag = lags[top] + 0.5*(after - before)/curvature
+    return _Peaks(height, lag, np.sqrt(2/curvature))
+
+# %% ../../nbs/02a_velocity.ipynb #e475f8e2
+_LEAST_GAIN = 25.        # of chi-square, for a velocity to be known: lines of 5 sigma
+_LEAST_CERTAIN = 5.      # sigma from the velocity 0, for a flag
+_EVEN = 0.01             # relative difference up to which a grid's steps count as logarithmic
+
+def _check_templates(grid, templates):
+    "An error where velocities cannot be measured"
+    steps = np.diff(np.log(grid.wave))
+    if np.ptp(steps) > _EVEN*steps.mean():
+        raise ValueError('velocities are measured on logarithmic grids: resample the spectra to one first')
+    if templates is None and grid != APOGEE:
+        raise ValueError('the velocity templates are on the APOGEE grid: give templates= on the grid of the spectra')
 
 def residual_velocity(
-    flux:np.ndarray, # Flux over the continuum, on the APOGEE grid (N,8575)
-    ivar:np.ndarray, # Inverse variance (N,8575)
-    most:float=5., # Largest velocity (km/s) that is not flagged
-    lags:int=100 # Largest shift, pixels
-) -> pd.DataFrame: # `velocity` and `e_velocity` (km/s), `template`, `significance` (drop of chi-square from the velocity 0, in sigma), `flag`
-    "By how much is a spectrum out of its rest frame?"
-    n,p = flux.shape
-    size = fft.next_fast_len(p+2*lags, real=True)
-    d,w = np.where(ivar>0, 1-flux, 0).astype(float),ivar.astype(float)
-    T = 1-velocity_templates().astype(float)
-    A,B = np.conj(fft.rfft(w*d, size)),np.conj(fft.rfft(w, size))
-    at = np.r_[-lags:lags+1]
-    best,choice,curve = np.full(n, -np.inf),np.zeros(n, int),np.zeros((n,2*lags+1))
-    for k,t in enumerate(T):
-        cross,norm = (fft.irfft(o*fft.rfft(x, size), size)[:,-at] for o,x in ((A,t), (B,t**2)))
-        gain = np.where(cross>0, cross, 0)**2/np.maximum(norm, 1e-30) # what the scaled template takes off chi-square at each lag
-        top = gain.max(1)
-        curve[top>best],choice[top>best] = gain[top>best],k
-        best = np.maximum(best, top)
-    i = np.clip(curve.argmax(1), 1, 2*lags-1)
-    r = np.arange(n)
-    l,m,h = curve[r,i-1],curve[r,i],curve[r,i+1]
-    bend = np.maximum(2*m-l-h, 1e-30)
-    v = (i-lags+.5*(h-l)/bend)*PIXEL_KMS
-    sig = np.sqrt(np.maximum(m-curve[:,lags], 0))
-    known = (ivar>0).any(1) & (m>25)
-    e = np.where(known, PIXEL_KMS*np.sqrt(2/bend), np.nan)
-    return pd.DataFrame(dict(velocity=np.where(known, v, np.nan), e_velocity=e, template=choice, significance=np.where(known, sig, 0), flag=known & (np.abs(v)>most) & (sig>5)))
+    flux: np.ndarray,    # Flux over the continuum (N,P), on a logarithmic grid
+    ivar: np.ndarray,    # Inverse variance (N,P)
+    most: float = 5.,    # Largest velocity (km/s) that is not flagged
+    lags: int = 100,     # Largest shift, pixels
+    grid: Grid = APOGEE, # Grid of the spectra
+    templates: np.ndarray | None = None,  # Flux over the continuum (T,P); default `velocity_templates()`
+    # `velocity` and `e_velocity` (km/s), `template` (its number), `significance` (sigma, from the drop of chi-square
+    # since the velocity 0), `flag`
+) -> pd.DataFrame:
+    "Velocities by which spectra are out of their rest frame"
+    _check_templates(grid, templates)
+    known = ivar > 0
+    correlator = _Correlator(np.where(known, 1 - flux, 0).astype(float), ivar.astype(float), lags)
+    lines = 1 - (velocity_templates() if templates is None else templates).astype(float)  # (T,P)
+    gains = np.stack([correlator.gain(template) for template in lines])                   # (T,N,L)
+    template = gains.max(2).argmax(0)                                                     # (N,)
+    curves = gains[template, np.arange(len(flux))]                                        # (N,L)
+    peaks = _find_peaks(curves, correlator.lags)
+    measured = known.any(1) & (peaks.height > _LEAST_GAIN)
+    velocity = peaks.lag * grid.pixel_kms
+    at_rest = curves[:, lags]
+    significance = np.where(measured, np.sqrt(np.maximum(peaks.height - at_rest, 0)), 0)
+    return pd.DataFrame(dict(
+        velocity=np.where(measured, velocity, np.nan),
+        e_velocity=np.where(measured, peaks.error * grid.pixel_kms, np.nan),
+        template=template,
+        significance=significance,
+        flag=(np.abs(velocity) > most) & (significance > _LEAST_CERTAIN),
+    ))
