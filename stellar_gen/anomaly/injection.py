@@ -33,5 +33,5 @@ def inject(
     change = odd - recon
     flux, ivar = np.where(ready.ivar > 0, ready.flux + change, 1).astype(np.float32), ready.ivar
     if method is not None:
-        flux, ivar = continuum_normalize(flux, ivar, method)
+        flux, ivar = continuum_normalize(flux, ivar, method, grid=ready.grid)
     return ready.replace(flux=flux, ivar=ivar, meta=ready.meta.assign(anomaly=kind, amplitude=strength))
