@@ -227,22 +227,21 @@ class Block(NamedTuple):
     amplitudes: np.ndarray # Strength (rows,)
     mix: dict | None       # Weights of the types of star
 
-def _odd_star(name: str, row: int, seed: int, labels: dict, amplitude: float) -> dict:
-    "Labels of a star of a type that the kind befalls, changed by it"
-    kind = KINDS[name]
-    if kind.mix:
-        labels = labels | sample_labels(1, seed, kind.mix, row).iloc[0].to_dict()
-    return labels | kind.labels(labels, amplitude, np.random.default_rng([seed, row, 2]))
+def _odd_labels_of(kind: Kind, row: int, seed: int, labels: dict, amplitude: float) -> dict:
+    "What changes of a star's labels: another type of star if the kind befalls only some, and what the kind changes"
+    other = sample_labels(1, seed, kind.mix, row).iloc[0].to_dict() if kind.mix else {}
+    return other | kind.labels(labels | other, amplitude, np.random.default_rng([seed, row, 2]))
 
 def _odd_labels(block: Block) -> pd.DataFrame:
     "Labels of the rows of a block, with what is odd about them"
     rows = np.arange(block.first, block.first + len(block.kinds))
     labels = sample_labels(len(rows), block.seed, block.mix, block.first)
     labels = labels.assign(anomaly=block.kinds, amplitude=block.amplitudes, row=rows, seed=block.seed)
-    for i, name in enumerate(block.kinds):
-        if name:
-            star = _odd_star(name, int(rows[i]), block.seed, labels.iloc[i].to_dict(), block.amplitudes[i])
-            labels.loc[i, list(star)] = list(star.values())
+    for i in np.flatnonzero(block.kinds):
+        kind, star = KINDS[block.kinds[i]], labels.iloc[i].to_dict()
+        changed = _odd_labels_of(kind, int(rows[i]), block.seed, star, block.amplitudes[i])
+        if changed:
+            labels.loc[i, list(changed)] = list(changed.values())
     return labels
 
 # %% ../../nbs/00i_survey.ipynb #3a37ff8b
@@ -288,7 +287,7 @@ def _plan(n: int, seed: int, anomalies: dict | None, amplitude, mix: dict | None
     parts = [slice(start, start + BLOCK_ROWS) for start in range(0, rows, BLOCK_ROWS)]
     return [Block(part.start, seed, kinds[part].tolist(), amplitudes[part], mix) for part in parts]
 
-# %% ../../nbs/00i_survey.ipynb #827e1834
+# %% ../../nbs/00i_survey.ipynb #0a3a8385
 def simulate(
     n: int,                        # Number of stars
     seed: int = 0,                 # Seed: the same seed gives the same survey
