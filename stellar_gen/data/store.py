@@ -142,6 +142,11 @@ class SpectraStore:
         return self.grid.wave
 
     @property
+    def chunk_rows(self) -> int:  # Rows
+        "How many rows lie together in a chunk, the least that is read"
+        return self._group['flux'].chunks[0]
+
+    @property
     def _parts(self) -> list[Path]:
         "Files of the table, in order"
         return sorted((self.path/'meta.parquet').glob('part-*.parquet'))
@@ -324,7 +329,7 @@ def _chunks(store: SpectraStore, rows) -> list[np.ndarray]:
         return []
     if rows[0] < 0 or rows[-1] >= len(store):
         raise ValueError(f'{store.path}: row numbers must lie between 0 and {len(store) - 1}')
-    size = store._group['flux'].chunks[0]
+    size = store.chunk_rows
     return np.split(rows, np.flatnonzero(np.diff(rows // size)) + 1)
 
 def _pool(store: SpectraStore, chunks: list[np.ndarray], threads: ThreadPoolExecutor) -> _Arrays:
@@ -377,7 +382,7 @@ def store_batches(
     chunks = _chunks(store, rows)
     if shuffle:
         chunks = [chunks[i] for i in rng.permutation(len(chunks))]
-    many = max(pool // store._group['flux'].chunks[0], 1)
+    many = max(pool // store.chunk_rows, 1)
 
     def pools() -> Iterator[tuple[_Arrays, np.ndarray]]:
         with ThreadPoolExecutor(_READERS) as threads:

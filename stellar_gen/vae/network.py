@@ -503,6 +503,7 @@ class SpectraVAE(nn.Module):
         known = {}
         for name in self.layers:
             if name in self.labels:
+                assert labels is not None  # `told` refuses a network's labels to be left out
                 k = self.labels.index(name)
                 given = labels[:, k:k+1]
                 known[name] = torch.where(given.isfinite(), given, self.label_mean[k])
