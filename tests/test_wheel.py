@@ -18,8 +18,11 @@ def wheel(tmp_path_factory):
     whl, = out.glob('*.whl')
     return whl
 
-def test_wheel_holds_the_package_alone(wheel):
+def test_wheel_holds_the_package_alone(root, wheel):
+    "Every module, also what families hand on by, the data files, and nothing else"
     names = zipfile.ZipFile(wheel).namelist()
+    modules = {str(p.relative_to(root)) for p in (root/'stellar_gen').rglob('*.py')}
+    assert {n for n in names if n.endswith('.py')}==modules and {'stellar_gen/_lazy.py','stellar_gen/data/__init__.py'}<=modules
     assert sum(n.startswith('stellar_gen/assets/') for n in names)==14
     assert {'stellar_gen/py.typed','stellar_gen/stellar_gen.mplstyle'}<=set(names)
     assert not [n for n in names if not n.startswith(('stellar_gen/','stellar_gen-'))]
