@@ -58,6 +58,18 @@ def test_a_name_is_the_one_of_its_room(family):
 
 
 @pytest.mark.parametrize('family', FAMILIES)
+def test_type_checkers_see_the_same_rooms(root, family):
+    "What a family hands on is what it imports for type checkers, and all of its rooms are among it"
+    text = (root / 'stellar_gen' / family / '__init__.py').read_text()
+    handed_on = re.search(r'hand_on\(__name__, \[(.*?)\]', text, re.S)[1]
+    rooms = re.findall(r"'([\w.]+)'", handed_on)
+    seen = re.findall(r'^    from (\.+)(\w+) import \*$', text, re.M)
+    assert rooms == [name if dots == '..' else f'{family}.{name}' for dots, name in seen]
+    files = {f'{family}.{p.stem}' for p in (root / 'stellar_gen' / family).glob('[!_]*.py')}
+    assert files <= set(rooms)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
 def test_star_import(family):
     "`from stellar_gen.data import *` brings every public name"
     brought = {}
