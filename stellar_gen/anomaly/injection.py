@@ -9,7 +9,7 @@ __all__ = ['inject']
 import numpy as np
 
 from ..data.core import Spectra
-from ..simulate.kinds import ANOMALIES, KINDS
+from ..simulate.kinds import kind_on
 from ..preprocess.continuum import continuum_normalize
 
 # %% ../../nbs/05a_injection.ipynb #cf65d19f
@@ -22,14 +22,9 @@ def inject(
     method: str | None = 'true', # How the continuum is found once more, as in `continuum_normalize`; None to leave it
 ) -> Spectra:                    # As observed and prepared if they were odd; `meta` gains `anomaly` and `amplitude`
     "Make normal stars odd"
-    if kind not in KINDS:
-        raise ValueError(f'unknown kind of anomaly {kind!r}: known are {", ".join(ANOMALIES)}')
-    if not KINDS[kind].fits(ready.grid):
-        raise ValueError(f'{kind} needs {KINDS[kind].needs}, which these spectra do not have: '
-                         'choose among kinds_on(grid)')
+    known = kind_on(kind, ready.grid)
     strength = np.broadcast_to(np.asarray(amplitude, float), len(ready))
-    rng = KINDS[kind].rng(seed)
-    odd = KINDS[kind].inject(recon.astype(float), strength[:, None], rng, ready.ivar, ready.grid)
+    odd = known.inject(recon.astype(float), strength[:, None], known.rng(seed), ready.ivar, ready.grid)
     change = odd - recon
     flux, ivar = np.where(ready.ivar > 0, ready.flux + change, 1).astype(np.float32), ready.ivar
     if method is not None:

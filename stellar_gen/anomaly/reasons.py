@@ -15,7 +15,7 @@ import torch
 
 from ..data.core import APOGEE
 from ..simulate.stars import element_windows, ELEMENTS
-from ..simulate.kinds import Hypothesis, KINDS, kinds_on, Suspect, Verdict
+from ..simulate.kinds import Hypothesis, kind_on, kinds_on, Suspect, Verdict
 from ..vae.network import SpectraVAE
 from ..model import draw, passes, TrainedModel
 
@@ -49,7 +49,7 @@ def _verdicts(net: SpectraVAE, hypotheses: list[Hypothesis], labels: np.ndarray 
     flux, ivar = (np.concatenate([getattr(one, name) for one in hypotheses]) for name in ('flux', 'ivar'))
     told = None if labels is None else np.repeat(labels, counts, axis=0)
 
-    def run(*batch: torch.Tensor) -> torch.Tensor:
+    def run(*batch):  # flux, ivar and labels, as tensors
         return net.eval().infer(*batch, refine=NEWTON_STEPS).flux
 
     drawn = np.concatenate([part.cpu().numpy() for _, part in passes(net, flux, ivar, told, run=run)])
@@ -112,7 +112,7 @@ def explain_stars(
 ) -> list[Reason]:                        # One for each star
     "Why does each of these stars not fit?"
     stars = _suspects(model, flux, ivar, labels)
-    todo = [[star.as_observed(), *(KINDS[name].undo(star) for name in names)] for star, names in zip(stars, kinds)]
+    todo = [[star.as_observed(), *(kind_on(name, star.grid).undo(star) for name in names)] for star, names in zip(stars, kinds)]
     told = None if labels is None else np.repeat(labels, [len(tried) for tried in todo], axis=0)
     verdicts = iter(_verdicts(model.net, [one for tried in todo for one in tried], told))
     reasons = []

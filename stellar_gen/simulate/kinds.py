@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BRACKETT', 'Words', 'KINDS', 'ANOMALIES', 'brackett_profile', 'persistence_ramp', 'without_continuum',
            'step_template', 'cool_dwarf', 'sky_noise', 'fit_templates', 'Verdict', 'Hypothesis', 'chi_square',
-           'Suspect', 'either', 'Kind', 'add_kind', 'kinds_on']
+           'Suspect', 'either', 'Kind', 'add_kind', 'kinds_on', 'kind_on']
 
 # %% ../../nbs/00h_kinds.ipynb #c01e30f3
 import zlib
@@ -377,6 +377,18 @@ def kinds_on(
 ) -> list[str]:   # Names
     "Kinds that can be injected and undone on a grid"
     return [name for name, kind in KINDS.items() if kind.fits(grid)]
+
+def kind_on(
+    name: str,   # One of `ANOMALIES`
+    grid: Grid,  # Of the spectra
+) -> Kind:       # Of this name
+    "A kind that can be injected and undone on a grid; any other is refused"
+    if name not in KINDS:
+        raise ValueError(f'unknown kind of anomaly {name!r}: known are {", ".join(KINDS)}')
+    if not KINDS[name].fits(grid):
+        raise ValueError(f'{name} needs {KINDS[name].needs}, which these spectra do not have: '
+                         'choose among kinds_on(grid)')
+    return KINDS[name]
 
 # %% ../../nbs/00h_kinds.ipynb #e3d5d2b5
 def _together(flux: np.ndarray, other: np.ndarray, light: float | np.ndarray) -> np.ndarray:
