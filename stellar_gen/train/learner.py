@@ -179,7 +179,7 @@ def split_by_star(
 # %% ../../nbs/04_train.ipynb #5ac77fd1
 def prepared_store(
     store: SpectraStore,            # Spectra as read, or prepared already
-    recipe: Recipe | None = None,   # How they are to be prepared; default as they are, or else `Recipe()`
+    recipe: Recipe | None = None,   # How they are to be prepared; default as they are, or else the one that suits their grid
     quiet: bool = True,             # No progress bar
 ) -> tuple[SpectraStore, Recipe]:   # The prepared store and its recipe
     "A store itself if it is prepared; otherwise the one beside it, `NAME.prepared`, made or completed when needed"
@@ -189,7 +189,7 @@ def prepared_store(
         if recipe not in (None, used):
             raise ValueError(f'{store.path}: was prepared by another recipe: give the store it was made from')
         return store, used
-    recipe = recipe or Recipe()
+    recipe = recipe or Recipe(grid=store.grid)
     out = store.path.with_name(store.path.name + '.prepared')
     preprocess_store(store.path, out, recipe, quiet=quiet)
     return SpectraStore(out), recipe
@@ -209,7 +209,7 @@ def _star_ids(spectra: Spectra | SpectraStore, rows: np.ndarray) -> np.ndarray:
 
 def spectra_dls(
     spectra,                        # `Spectra` as read, a store of them (or its path), or a `Simulator`; `meta.apogee_id` names the stars
-    recipe: Recipe | None = None,   # How to prepare them; default `Recipe()`
+    recipe: Recipe | None = None,   # How to prepare them; default the one that suits their grid
     bs: int = 64,                   # Stars per batch
     valid: float = .1,              # Share of the stars to hold out
     seed: int = 0,                  # Seed of the division
@@ -235,7 +235,7 @@ def spectra_dls(
             spectra, recipe = prepared_store(spectra, recipe, quiet)
             spectra = spectra[:] if len(spectra) <= in_memory else spectra
         else:
-            recipe = recipe or Recipe()
+            recipe = recipe or Recipe(grid=spectra.grid)
             spectra = recipe(spectra)
         rows = _usable_rows(spectra)
         splits = [rows[side] for side in split_by_star(_star_ids(spectra, rows), valid, seed)]

@@ -19,6 +19,7 @@ import torch
 from fastai.basics import DataLoader
 
 from ..data.store import SpectraStore
+from ..preprocess.recipe import Recipe
 from ..vae.losses import ElboLoss, named_loss
 from .learner import LR, prepared_store, spectra_dls, spectra_learner, SpectraDL
 from .callbacks import Checkpoint, KeepBest, KLWarmup, LossTable
@@ -80,6 +81,7 @@ class TrainJob:
     epochs: int                    # Passes over the training stars
     seed: int                      # Of the division, the weights, and the training
     start: str | None = None       # Model to go on from
+    recipe: Recipe | None = None   # How to prepare the spectra; default as they are, or as the model to go on from was told
     processes: int = 1             # How many train
     log: Path | None = None        # CSV file for the losses
     overwrite: bool = False        # Replace a model that is already there
@@ -90,7 +92,8 @@ class TrainJob:
         "What must be the same to go on from a checkpoint, as JSON can hold it"
         batches = {k: v for k, v in self.batches.items() if k != 'device'}
         learner = {**self.learner, 'loss': self.learner['loss'].config}
-        own = dict(store=str(self.store), start=self.start, seed=self.seed, processes=self.processes)
+        own = dict(store=str(self.store), start=self.start, seed=self.seed, processes=self.processes,
+                   recipe=self.recipe and self.recipe.to_json())
         return own | batches | learner
 
     def check_out(self) -> None:
@@ -109,7 +112,7 @@ def run_job(
 ) -> None:
     "Train, and save the model: what each process does"
     start = None if job.start is None else load_model(job.start)
-    recipe = None if start is None else start.recipe
+    recipe = job.recipe if start is None else start.recipe
     dls = spectra_dls(job.store, recipe, seed=job.seed, quiet=job.quiet, **job.batches)
     note = job.out.with_name(f'{job.out.name}.checkpoint')
     cbs = [KLWarmup(), KeepBest(), Checkpoint(note, write=rank == 0, job=job.identity())]
@@ -159,7 +162,7 @@ def run_processes(
     "Prepare the store once, and train with several processes"
     if not find_spec('accelerate'):
         raise ValueError(f"processes={job.processes}: several need accelerate: pip install 'stellar_gen[big]'")
-    recipe = None if job.start is None else load_model(job.start).recipe
+    recipe = job.recipe if job.start is None else load_model(job.start).recipe
     prepared_store(SpectraStore(job.store), recipe, job.quiet)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.start_processes(
@@ -185,17 +188,20 @@ def train_store(
     overwrite: bool = False,          # Replace a model that is already there
     final: Callable | None = None,    # What to do to the model before it is saved: a function of it and of the row numbers held out
     quiet: bool = True,               # No progress bar
+    recipe: Recipe | None = None,     # How to prepare the spectra; default the one that suits their grid, or that of `start`
     loss: ElboLoss | str = 'normal',  # A loss, or the name of the likelihood that it assumes: `normal` or `student`
     **kwargs,                         # Passed to `SpectraVAE`
 ) -> TrainedModel:                    # The model as saved
     "Train on a store and save the model; run again after an interruption, it goes on"
+    if start is not None and recipe is not None:
+        raise ValueError('a model that goes on keeps its recipe: give start or recipe, not both')
     loss = named_loss(loss, beta=0. if arch == 'ae' else 1.)
     lr = lr or (LR if start is None else LR_AGAIN)
     job = TrainJob(
         store=Path(store), out=Path(out), epochs=epochs, seed=seed,
         batches=dict(bs=bs, valid=valid, device=device, labels=list(labels)),
         learner=dict(arch=arch, loss=loss, lr=lr, **kwargs),
-        start=None if start is None else str(start), processes=processes,
+        start=None if start is None else str(start), recipe=recipe, processes=processes,
         log=log, overwrite=overwrite, final=final, quiet=quiet)
     job.check_out()
     job.out.parent.mkdir(parents=True, exist_ok=True)
