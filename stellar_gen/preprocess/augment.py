@@ -91,7 +91,7 @@ class AddNoise(SpectraAug):
         variance = 1/ivar.clamp(min=1e-30) + extra
         return flux + extra.sqrt()*self.normal(flux), torch.where(known, 1/variance, 0)
 
-# %% ../../nbs/02c_augment.ipynb #2e40ddc5
+# %% ../../nbs/02c_augment.ipynb #65e887e6
 class ShiftVelocity(SpectraAug):
     "Moves stars by a velocity"
     def __init__(
@@ -115,7 +115,7 @@ class ShiftVelocity(SpectraAug):
         moved_ivar = ivar.gather(1, source.clamp(0, flux.shape[1] - 1))
         return moved, torch.where(inside, moved_ivar, 0)
 
-# %% ../../nbs/02c_augment.ipynb #274ec8c0
+# %% ../../nbs/02c_augment.ipynb #1b24b211
 class MaskPixels(SpectraAug):
     "Takes the weight from single pixels and from stretches"
     def __init__(
@@ -141,7 +141,7 @@ class MaskPixels(SpectraAug):
             keep &= (number < first) | (number >= first + self.length)
         return flux, torch.where(keep, ivar, 0)
 
-# %% ../../nbs/02c_augment.ipynb #deeaf728
+# %% ../../nbs/02c_augment.ipynb #8f513bde
 _FEWEST_HALF_WAVES = 3.  # of the ripple along a detector
 _MORE_HALF_WAVES = 9.    # at most so many more
 
@@ -176,16 +176,13 @@ class TiltContinuum(SpectraAug):
             curve[:, span] = self._curve(flux, span.stop - span.start)
         return flux*curve, ivar/curve**2
 
-# %% ../../nbs/02c_augment.ipynb #4f240f02
-_REACH = 8          # pixels to either side of a Gaussian's centre whose weights are summed
-_NARROWEST = 0.05   # pixels; a narrower Gaussian changes nothing
+# %% ../../nbs/02c_augment.ipynb #53539d68
+_NARROWEST = 1e-3  # pixels; a narrower Gaussian changes nothing
 
 def _noise_left(sigma):
-    "Variance of white noise after it was blurred by a Gaussian of `sigma` (B,1) pixels (B,1)"
-    distance = torch.arange(-_REACH, _REACH + 1, device=sigma.device)    # (K,)
-    weight = torch.exp(-0.5*(distance / sigma.clamp(min=_NARROWEST))**2) # (B,K)
-    weight = weight / weight.sum(1, keepdim=True)
-    return (weight**2).sum(1, keepdim=True)
+    "Share of the variance of white noise that is left after a Gaussian of `sigma` (B,1) pixels (B,1)"
+    sigma = sigma.clamp(min=_NARROWEST)
+    return torch.erf(torch.pi*sigma) / (2 * torch.pi**0.5 * sigma)
 
 class JitterResolution(SpectraAug):
     "Blurs by a Gaussian"
