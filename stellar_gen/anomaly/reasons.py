@@ -112,9 +112,11 @@ def explain_stars(
 ) -> list[Reason]:                        # One for each star
     "Why does each of these stars not fit?"
     stars = _suspects(model, flux, ivar, labels)
-    todo = [[star.as_observed(), *(kind_on(name, star.grid).undo(star) for name in names)] for star, names in zip(stars, kinds)]
-    told = None if labels is None else np.repeat(labels, [len(tried) for tried in todo], axis=0)
-    verdicts = iter(_verdicts(model.net, [one for tried in todo for one in tried], told))
+    todo = []
+    for star, names in zip(stars, kinds):
+        todo += [star.as_observed(), *(kind_on(name, star.grid).undo(star) for name in names)]
+    told = None if labels is None else np.repeat(labels, [1 + len(names) for names in kinds], axis=0)
+    verdicts = iter(_verdicts(model.net, todo, told))
     reasons = []
     for star, names, odd in zip(stars, kinds, odds):
         observed, tried = next(verdicts), {str(name): next(verdicts) for name in names}

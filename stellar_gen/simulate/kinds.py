@@ -782,9 +782,10 @@ class Step(Kind):
         return np.stack([self.jump(f, a, rng, grid) for f, a in zip(flux, amplitude)])
 
     def undo(self, star):
-        places = [(name, position) for name in star.grid.detectors for position in self.TRIED]
-        steps = np.stack([step_template(star.grid, *place) for place in places])
-        options = [(name, star.grid.wave[step.argmax()]) for (name, _), step in zip(places, steps)]
+        names = np.repeat(list(star.grid.detectors), len(self.TRIED))
+        positions = np.tile(self.TRIED, len(star.grid.detectors))
+        steps = np.stack([step_template(star.grid, *step) for step in zip(names, positions)])
+        options = list(zip(names, star.grid.wave[steps.argmax(1)]))
         templates = without_continuum(star.drawn * steps, star.grid)
         return star.take_away(templates, options, self.words, positive=False)
 
