@@ -282,7 +282,7 @@ def _session_per_thread():
     return session
 
 def _is_outside(path):
-    "Does a path lead out of the archive?"
+    "True for a path that leads out of the archive"
     return PurePosixPath(path).is_absolute() or '..' in PurePosixPath(path).parts
 
 def fetch(

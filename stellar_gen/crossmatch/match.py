@@ -84,9 +84,10 @@ def propagate(
     north = np.where(known, pmdec, 0) * t * _MAS                     # rad, towards larger declination
     approach = np.asarray(radial_velocity, float) * np.asarray(parallax, float) / _KMS_PER_AU_YR  # mas/yr
     distance = 1 + np.nan_to_num(approach) * t * _MAS                # over the distance at the first epoch
-    x = distance*np.cos(d)*np.cos(a) - east*np.sin(a) - north*np.sin(d)*np.cos(a)
-    y = distance*np.cos(d)*np.sin(a) + east*np.cos(a) - north*np.sin(d)*np.sin(a)
-    z = distance*np.sin(d) + north*np.cos(d)
+    outward = np.stack([np.cos(d)*np.cos(a), np.cos(d)*np.sin(a), np.sin(d)])      # (3,N), unit vectors
+    eastward = np.stack([-np.sin(a), np.cos(a), np.zeros_like(a)])
+    northward = np.stack([-np.sin(d)*np.cos(a), -np.sin(d)*np.sin(a), np.cos(d)])
+    x, y, z = distance*outward + east*eastward + north*northward
     new_ra = np.degrees(np.arctan2(y, x)) % 360
     new_dec = np.degrees(np.arctan2(z, np.hypot(x, y)))
     return new_ra, new_dec
@@ -299,12 +300,12 @@ class _Options:
 
 # %% ../../nbs/01_crossmatch.ipynb #b4a0069e
 def _nothing_moves(epochs):
-    "Are both tables of one epoch, or is an epoch unknown?"
+    "True where both tables are of one epoch, or an epoch is unknown"
     named = any(isinstance(e, str) for e in epochs)
     return None in epochs or (not named and epochs[0] == epochs[1])
 
 def _has_motions(table):
-    "Has a table proper motions?"
+    "True for a table with proper motions"
     return {'pmra', 'pmdec'} <= set(table.columns)
 
 def _years(table, epoch):
