@@ -87,7 +87,8 @@ def run_here(
         told = c.directives_
         if SKIPPED & told.keys() or told.get('eval:', [''])[0].lower() == 'false' or 'nbdev_export' + '(' in c.source:
             continue
-        shell.run(c.source if 'export' in told or not offset else shifted(c.source, offset))
+        lesson = not any(o.startswith('export') for o in told)
+        shell.run(shifted(c.source, offset) if lesson else c.source)
         if error := shell.exc:
             inside = [f for f in traceback.extract_tb(error.__traceback__) if 'ipython-input' in f.filename]
             line = inside[-1].line if inside else c.source.splitlines()[0]
