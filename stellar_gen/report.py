@@ -8,7 +8,7 @@ __all__ = ['plot_star', 'plot_losses', 'plot_latents', 'rerank', 'write_report',
 # %% ../nbs/05e_report.ipynb #be4626ee
 import base64
 import io
-import os
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +19,8 @@ import torch
 from matplotlib.figure import Figure
 
 from ._palette import BLUE, GREEN, GREY, ORANGE, RED
-from .data.core import CHIPS, LINES, Spectra
+from .data.core import LINES, Spectra
+from .data.files import whole
 from .data.store import SpectraStore
 from .simulate.kinds import BRACKETT
 from .model import reconstruct, TrainedModel
@@ -29,177 +30,365 @@ from .anomaly.scoring import score
 # %% ../nbs/05e_report.ipynb #60357a64
 _all_ = ['BLUE', 'GREEN', 'GREY', 'ORANGE', 'RED']  # the colours can be had from here
 
-def _marks(wave, sigma, most=18):
+_LINE_PIXELS = 7  # around a line, whose residual is added up
+_SIGNIFICANT = 5  # sigma
+_MOST_MARKS = 18
+
+def _marks(wave, sigma):
     "Wavelengths and names of the lines where the residual (P,), in sigma, is significant"
-    x = np.convolve(sigma, np.ones(7), 'same')/7**.5
-    lines = [(l,e) for e,ls in LINES.items() for l in ls]+[(l,f'Br {n}') for n,l in BRACKETT.items()]
-    found = sorted(((abs(x[i]),l,e) for l,e in lines if 0<(i := int(np.searchsorted(wave, l)))<len(wave) and abs(x[i])>5), reverse=True)[:most]
-    return [(l,e) for _,l,e in found]
+    around = np.convolve(sigma, np.ones(_LINE_PIXELS), 'same') / _LINE_PIXELS**0.5
+    lines = [(line, element) for element, known in LINES.items() for line in known]
+    lines += [(line, f'Br {n}') for n, line in BRACKETT.items()]
+    found = []
+    for line, name in lines:
+        at = int(np.searchsorted(wave, line))
+        if 0 < at < len(wave) and abs(around[at]) > _SIGNIFICANT:
+            found.append((abs(around[at]), line, name))
+    return [(line, name) for _, line, name in sorted(found, reverse=True)[:_MOST_MARKS]]
+
+# %% ../nbs/05e_report.ipynb #351623c7
+_CUT = 10  # sigma, where the strip of residuals ends
+
+def _draw_flux(ax, wave, flux, recon, marks, limits):
+    "A star under its reconstruction on one detector"
+    low, high = limits
+    for at, text in marks:
+        if wave[0] < at < wave[-1]:
+            ax.axvline(at, c=GREY, lw=0.5, ls=':')
+            ax.text(at, high, text, fontsize=6, color=GREY, ha='center', va='bottom', rotation=90)
+    ax.plot(wave, flux, 'k', lw=0.6, label='observed')
+    ax.plot(wave, recon, c=ORANGE, lw=0.8, label='reconstruction')
+    ax.set(ylim=limits, xlim=(wave[0], wave[-1]), xticklabels=[], ylabel='flux / continuum')
+
+def _draw_residual(ax, wave, sigma):
+    "The residual in units of its error on one detector"
+    ax.plot(wave, np.clip(sigma, -_CUT, _CUT), c=BLUE, lw=0.4)
+    ax.axhline(0, c='k', lw=0.4)
+    ax.set(ylim=(-1.05 * _CUT, 1.05 * _CUT), xlim=(wave[0], wave[-1]), ylabel='sigma')
+
+# %% ../nbs/05e_report.ipynb #10e0cbd2
+_ROOM = 0.05       # of flux, below and above
+_SHOWN = 0.1, 99.9  # percentiles of flux between which the axis reaches
+_LOOK_HEIGHT = 0.3  # share of the panel that the attention has
 
 def plot_star(
-    ready:Spectra, # Prepared spectra
-    recon:np.ndarray, # Their reconstruction (N,P)
-    i:int, # Row to plot
-    attention:np.ndarray|None=None # Where the encoder looks (P,), from `SpectraVAE.attention`
-) -> Figure: # Three chips, flux and residual
+    ready: Spectra,                       # Prepared spectra
+    recon: np.ndarray,                    # Their reconstruction (N,P)
+    i: int,                               # Row to plot
+    attention: np.ndarray | None = None,  # Where the encoder looks (P,), from `SpectraVAE.attention`
+) -> Figure:                              # Flux and residual on each detector
     "A spectrum under its reconstruction"
-    fig = Figure(figsize=(11,7), layout='constrained')
-    axs = fig.subplots(6, 1, height_ratios=[3,1]*3)
-    seen = ready.ivar[i]>0
-    flux,sigma = np.where(seen, ready.flux[i], np.nan),np.where(seen, (ready.flux[i]-recon[i])*ready.ivar[i]**.5, np.nan)
-    lo,hi = np.nanpercentile(np.r_[flux, recon[i]], [.1,99.9])
+    detectors = ready.grid.detectors
+    n = len(detectors)
+    fig = Figure(figsize=(11, 7 / 3 * n), layout='constrained')
+    axs = fig.subplots(2 * n, 1, height_ratios=[3, 1] * n)
+    seen = ready.ivar[i] > 0
+    flux = np.where(seen, ready.flux[i], np.nan)
+    sigma = np.where(seen, (ready.flux[i] - recon[i]) * ready.ivar[i]**0.5, np.nan)
+    low, high = np.nanpercentile(np.r_[flux, recon[i]], _SHOWN)
+    limits = low - _ROOM, high + _ROOM
     marks = _marks(ready.wave, np.nan_to_num(sigma))
-    for (name,c),top,low in zip(CHIPS.items(), axs[::2], axs[1::2]):
-        w = ready.wave[c]
-        if attention is not None: top.plot(w, lo-.05+.3*(hi-lo)*attention[c]/max(attention.max(), 1e-9), c=GREEN, lw=.6, label='attention')
-        for at,text in marks:
-            if w[0]<at<w[-1]: top.axvline(at, c=GREY, lw=.5, ls=':'); top.text(at, hi+.05, text, fontsize=6, color=GREY, ha='center', va='bottom', rotation=90)
-        top.plot(w, flux[c], 'k', lw=.6, label='observed'); top.plot(w, recon[i,c], c=ORANGE, lw=.8, label='reconstruction')
-        top.set(ylim=(lo-.05,hi+.05), xlim=(w[0],w[-1]), xticklabels=[], ylabel=f'flux / continuum')
-        low.plot(w, np.clip(sigma[c], -10, 10), c=BLUE, lw=.4); low.axhline(0, c='k', lw=.4)
-        low.set(ylim=(-10.5,10.5), xlim=(w[0],w[-1]), ylabel='sigma')
-        top.text(.005, .06, f'{name} chip', transform=top.transAxes, fontsize=8, color=GREY)
-    axs[0].legend(loc='lower right', fontsize=8, ncols=2); low.set_xlabel('wavelength (Å, vacuum, rest frame)')
+    for k, (name, pixels) in enumerate(detectors.items()):
+        wave = ready.wave[pixels]
+        top = axs[2 * k]
+        if attention is not None:
+            look = attention[pixels] / max(attention.max(), 1e-9)
+            top.plot(wave, limits[0] + _LOOK_HEIGHT * (high - low) * look, c=GREEN, lw=0.6, label='attention')
+        _draw_flux(top, wave, flux[pixels], recon[i, pixels], marks, limits)
+        top.text(0.005, 0.06, f'{name} detector', transform=top.transAxes, fontsize=8, color=GREY)
+        _draw_residual(axs[2 * k + 1], wave, sigma[pixels])
+    axs[0].legend(loc='lower right', fontsize=8, ncols=2)
+    axs[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
     return fig
 
 # %% ../nbs/05e_report.ipynb #5262a976
 def plot_losses(
-    losses:list # One dictionary `train_loss`, `valid_loss`, `chi2`, `kl` per epoch, from `finish`
-) -> Figure: # Two panels
+    losses: list,  # One dictionary `train_loss`, `valid_loss`, `chi2`, `kl` per epoch, from `finish`
+) -> Figure:       # Two panels
     "How training went"
-    d = pd.DataFrame(losses)
-    fig = Figure(figsize=(9,3), layout='constrained')
-    a,b = fig.subplots(1, 2)
-    x = np.arange(1, len(d)+1)
-    a.plot(x, d.train_loss, '.-', c=BLUE, label='training'); a.plot(x, d.valid_loss, '.-', c=ORANGE, label='held out')
-    a.set(xlabel='epoch', ylabel='loss (nats per star)', yscale='log'); a.legend(fontsize=8)
-    b.plot(x, d.chi2, '.-', c=ORANGE); b.axhline(1, c='k', lw=.6, ls='--')
-    b.set(xlabel='epoch', ylabel='reduced chi-square, held out', yscale='log')
+    table = pd.DataFrame(losses)
+    epoch = np.arange(1, len(table) + 1)
+    fig = Figure(figsize=(9, 3), layout='constrained')
+    left, right = fig.subplots(1, 2)
+    left.plot(epoch, table.train_loss, '.-', c=BLUE, label='training')
+    left.plot(epoch, table.valid_loss, '.-', c=ORANGE, label='held out')
+    left.set(xlabel='epoch', ylabel='loss (nats per star)', yscale='log')
+    left.legend(fontsize=8)
+    right.plot(epoch, table.chi2, '.-', c=ORANGE)
+    right.axhline(1, c='k', lw=0.6, ls='--')
+    right.set(xlabel='epoch', ylabel='reduced chi-square, held out', yscale='log')
     return fig
 
 # %% ../nbs/05e_report.ipynb #95a3c016
+_MARKERS = 'ox^sDPv<>d'  # of groups other than the ordinary and the real stars
+_ORDINARY = 'held out'
+_REAL = 'real'
+
+def _draw_ordinary(ax, xy, teff):
+    "Ordinary stars, coloured by temperature where it is known"
+    points = ax.scatter(*xy.T, c=np.log10(teff), s=10, cmap='viridis_r', label=_ORDINARY)
+    if np.isfinite(teff).any():
+        ax.figure.colorbar(points, ax=ax, label='log10 of Teff (K)')
+
+def _draw_real(ax, xy, names):
+    "Real stars, with their names"
+    ax.scatter(*xy.T, s=120, marker='*', c='k', linewidths=1, label=_REAL)
+    for (x, y), name in zip(xy, names):
+        ax.annotate(name, (x, y), xytext=(6, 4), textcoords='offset points', fontsize=7)
+
+def _column(meta, name, missing):
+    "A column of a table as an array, `missing` where it is not there"
+    return meta[name].to_numpy() if name in meta else np.full(len(meta), missing)
+
+# %% ../nbs/05e_report.ipynb #6fd37896
 def plot_latents(
-    latents:np.ndarray, # Latent means (N,L)
-    meta:pd.DataFrame # `teff` (K, may be missing) and `group` ('held out' for ordinary stars) of each
-) -> Figure: # One panel
+    latents: np.ndarray,  # Latent means (N,L)
+    meta: pd.DataFrame,   # `teff` (K, may be missing) and `group` ('held out' for ordinary stars) of each
+) -> Figure:              # One panel
     "Where stars lie in the space of latents"
-    x = latents-latents.mean(0)
-    xy = x@np.linalg.svd(x, full_matrices=False)[2][:2].T
-    fig = Figure(figsize=(9,5), layout='constrained')
+    x = latents - latents.mean(0)
+    xy = x @ np.linalg.svd(x, full_matrices=False)[2][:2].T
+    teff = _column(meta, 'teff', np.nan).astype(float)
+    names = _column(meta, 'apogee_id', '')
+    group = meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else np.full(len(meta), _ORDINARY)
+    fig = Figure(figsize=(9, 5), layout='constrained')
     ax = fig.subplots()
-    group = meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else np.full(len(meta), 'held out')
-    teff = meta.teff.to_numpy(float) if 'teff' in meta else np.full(len(meta), np.nan)
-    n = group=='held out'
-    pts = ax.scatter(*xy[n].T, c=np.log10(teff[n]), s=10, cmap='viridis_r', label='held out')
-    if np.isfinite(teff[n]).any(): fig.colorbar(pts, ax=ax, label='log10 of Teff (K)')
-    for k,(g,m) in enumerate(zip(sorted(set(group[~n])), 'ox^sDPv<>d'*9)):
-        r = group==g
-        ax.scatter(*xy[r].T, s=120 if g=='real' else 45, marker='*' if g=='real' else m, c='k' if g=='real' else f'C{k}', linewidths=1, label=g)
-        if g=='real' and 'apogee_id' in meta:
-            for (a,b),t in zip(xy[r], meta.apogee_id[r]): ax.annotate(t, (a,b), xytext=(6,4), textcoords='offset points', fontsize=7)
-    ax.set(xlabel='first principal component of the latents', ylabel='second'); ax.legend(fontsize=7)
+    _draw_ordinary(ax, xy[group == _ORDINARY], teff[group == _ORDINARY])
+    others = sorted(set(group) - {_ORDINARY})
+    for k, name in enumerate(others):
+        these = group == name
+        if name == _REAL:
+            _draw_real(ax, xy[these], names[these])
+        else:
+            marker = _MARKERS[k % len(_MARKERS)]
+            ax.scatter(*xy[these].T, s=45, marker=marker, c=f'C{k}', linewidths=1, label=name)
+    ax.set(xlabel='first principal component of the latents', ylabel='second')
+    ax.legend(fontsize=7)
     return fig
 
 # %% ../nbs/05e_report.ipynb #cd552372
+_WEIGHTLESS = 3  # stars' worth of weight that all without a vote have together, on either side
+
+def _is_latent(name):
+    return name[:1] == 'z' and name[1:].isdigit()
+
+def _check_votes(votes):
+    "Refuse a table that holds no votes"
+    if missing := [column for column in ('apogee_id', 'vote') if column not in votes]:
+        raise ValueError(f'the votes have no column {", ".join(missing)}')
+    odd = sorted(set(votes.vote.dropna().astype(str)) - {'0', '1', '0.0', '1.0'})
+    if odd:
+        raise ValueError(f'{len(odd)} of the values in the column vote are neither 0 nor 1 (first: {odd[0]})')
+
+def _features(scores):
+    "Indicators and latents of stars, of which none is very large"
+    x = scores[[name for name in scores if name in INDICATORS or _is_latent(name)]].to_numpy(float)
+    width = np.nanquantile(x, 0.84, axis=0) - np.nanquantile(x, 0.16, axis=0) + 1e-6
+    return np.nan_to_num(np.arcsinh((x - np.nanmedian(x, 0)) / width))
+
+# %% ../nbs/05e_report.ipynb #9c64e2e1
 def rerank(
-    scores:pd.DataFrame, # From `score` with `details`
-    votes:pd.DataFrame # `apogee_id` and `vote`: 1 for more like this, 0 for less
-) -> np.ndarray: # Interest (N,), to rank by
+    scores: pd.DataFrame,  # From `score` with `details`
+    votes: pd.DataFrame,   # `apogee_id` and `vote`: 1 for more like this, 0 for less
+) -> np.ndarray:           # Interest (N,), to rank by
     "Anomaly, in sigma, times how probably it is wanted"
     from sklearn.linear_model import LogisticRegression
-    if bad := [c for c in ('apogee_id','vote') if c not in votes]: raise ValueError(f'the votes have no column {", ".join(bad)}')
-    if odd := sorted(set(votes.vote.dropna().astype(str))-{'0','1','0.0','1.0'}): raise ValueError(f'{len(odd)} of the values in the column vote are neither 0 nor 1 (first: {odd[0]})')
-    x = scores[[c for c in scores if c in INDICATORS or c[:1]=='z' and c[1:].isdigit()]].to_numpy(float)
-    x = np.nan_to_num(np.arcsinh((x-np.nanmedian(x, 0))/(np.nanquantile(x, .84, axis=0)-np.nanquantile(x, .16, axis=0)+1e-6)))
-    vote = scores.apogee_id.astype(str).map(dict(zip(votes.apogee_id.astype(str), votes.vote.astype(float)))).to_numpy(float)
-    v,few = np.isfinite(vote),np.full(len(x), 3/max(len(x), 1))
+    _check_votes(votes)
+    vote_of = dict(zip(votes.apogee_id.astype(str), votes.vote.astype(float)))
+    vote = scores.apogee_id.astype(str).map(vote_of).to_numpy(float)
+    voted = np.isfinite(vote)
     anomaly = scores.anomaly.fillna(-np.inf).to_numpy()
-    if not v.any(): return anomaly
-    c = LogisticRegression(C=.1, max_iter=500).fit(np.r_[x[v], x, x], np.r_[vote[v], np.zeros(len(x)), np.ones(len(x))], np.r_[np.ones(v.sum()), few, few])
-    p = c.predict_proba(x)[:,1]
-    return np.where(anomaly>0, 2*p*anomaly, anomaly)
+    if not voted.any():
+        return anomaly
+    x = _features(scores)
+    n = len(x)
+    target = np.r_[vote[voted], np.zeros(n), np.ones(n)]
+    weight = np.r_[np.ones(voted.sum()), np.full(2 * n, _WEIGHTLESS / max(n, 1))]
+    regression = LogisticRegression(C=0.1, max_iter=500).fit(np.r_[x[voted], x, x], target, weight)
+    wanted = regression.predict_proba(x)[:, 1]
+    return np.where(anomaly > 0, 2 * wanted * anomaly, anomaly)
 
 # %% ../nbs/05e_report.ipynb #4610be88
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1,h2{line-height:1.2}img{max-width:100%;height:auto}table{border-collapse:collapse;width:100%;font-size:.85rem}a{color:#0072B2}
-th{cursor:pointer;text-align:left;border-bottom:2px solid #0072B2;position:sticky;top:0;background:#fff}td,th{padding:.25rem .5rem;vertical-align:top}
-tr:nth-child(even) td{background:#f4f6f8}td.n{text-align:right;font-variant-numeric:tabular-nums}.real td{font-weight:600}
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;
+color:#222;background:#fff}
+h1,h2{line-height:1.2}img{max-width:100%;height:auto}
+table{border-collapse:collapse;width:100%;font-size:.85rem}a{color:#0072B2}
+th{cursor:pointer;text-align:left;border-bottom:2px solid #0072B2;position:sticky;top:0;background:#fff}
+td,th{padding:.25rem .5rem;vertical-align:top}
+tr:nth-child(even) td{background:#f4f6f8}td.n{text-align:right;font-variant-numeric:tabular-nums}
+.real td{font-weight:600}
 figure{margin:1.5rem 0}figcaption{color:#555;font-size:.9rem}.wide{overflow:auto;max-height:40rem}
-.tools{display:flex;flex-wrap:wrap;gap:.75rem;margin:.5rem 0;align-items:center}.tools input,.tools select,button{font:inherit;padding:.15rem .4rem}
-td button{border:1px solid #bbb;background:none;cursor:pointer;padding:0 .3rem}td button.on{background:#0072B2;color:#fff}"""
+.tools{display:flex;flex-wrap:wrap;gap:.75rem;margin:.5rem 0;align-items:center}
+.tools input,.tools select,button{font:inherit;padding:.15rem .4rem}
+td button{border:1px solid #bbb;background:none;cursor:pointer;padding:0 .3rem}
+td button.on{background:#0072B2;color:#fff}"""
+
+# %% ../nbs/05e_report.ipynb #21f272ae
 _SCRIPT = """const T=document.querySelector('table').tBodies[0],R=[...T.rows],key='stellar_gen votes';
 let V={};try{V=JSON.parse(localStorage.getItem(key)||'{}')}catch(e){}
-document.querySelectorAll('th').forEach(h=>h.onclick=()=>{const i=h.cellIndex,d=h.dataset.d=h.dataset.d=='1'?-1:1;
-const v=r=>{const s=r.cells[i].textContent;return isNaN(s)||s===''?s:+s};R.sort((a,b)=>v(a)>v(b)?d:v(a)<v(b)?-d:0).forEach(r=>T.append(r))});
+document.querySelectorAll('th').forEach(h=>h.onclick=()=>{
+const i=h.cellIndex,d=h.dataset.d=h.dataset.d=='1'?-1:1;
+const v=r=>{const s=r.cells[i].textContent;return isNaN(s)||s===''?s:+s};
+R.sort((a,b)=>v(a)>v(b)?d:v(a)<v(b)?-d:0).forEach(r=>T.append(r))});
 const $=i=>document.getElementById(i);
 function filter(){const w=$('word').value.toLowerCase(),c=$('cause').value,m=+$('least').value||-1e9;let n=0;
-R.forEach(r=>{const ok=r.textContent.toLowerCase().includes(w)&&(!c||r.dataset.cause==c)&&+r.dataset.anomaly>=m;r.hidden=!ok;n+=ok});$('count').textContent=n+' of '+R.length+' rows'}
+R.forEach(r=>{
+const ok=r.textContent.toLowerCase().includes(w)&&(!c||r.dataset.cause==c)&&+r.dataset.anomaly>=m;
+r.hidden=!ok;n+=ok});
+$('count').textContent=n+' of '+R.length+' rows'}
 ['word','cause','least'].forEach(i=>$(i).oninput=filter);filter();
-function show(){R.forEach(r=>r.querySelectorAll('button').forEach(b=>b.classList.toggle('on',V[r.dataset.id]===+b.dataset.v)))}
-R.forEach(r=>r.querySelectorAll('button').forEach(b=>b.onclick=()=>{const i=r.dataset.id,v=+b.dataset.v;if(V[i]===v)delete V[i];else V[i]=v;try{localStorage.setItem(key,JSON.stringify(V))}catch(e){}show()}));show();
-$('save').onclick=()=>{const q=s=>'"'+s.replace(/"/g,'""')+'"',t='apogee_id,vote\\n'+Object.entries(V).map(([i,v])=>q(i)+','+v).join('\\n')+'\\n';
-const a=document.createElement('a');a.href=URL.createObjectURL(new Blob([t],{type:'text/csv'}));a.download='votes.csv';a.click()}"""
+function show(){R.forEach(r=>r.querySelectorAll('button').forEach(
+b=>b.classList.toggle('on',V[r.dataset.id]===+b.dataset.v)))}
+R.forEach(r=>r.querySelectorAll('button').forEach(b=>b.onclick=()=>{const i=r.dataset.id,v=+b.dataset.v;
+if(V[i]===v)delete V[i];else V[i]=v;
+try{localStorage.setItem(key,JSON.stringify(V))}catch(e){}show()}));show();
+$('save').onclick=()=>{const q=s=>'"'+s.replace(/"/g,'""')+'"';
+const t='apogee_id,vote\\n'+Object.entries(V).map(([i,v])=>q(i)+','+v).join('\\n')+'\\n';
+const a=document.createElement('a');a.href=URL.createObjectURL(new Blob([t],{type:'text/csv'}));
+a.download='votes.csv';a.click()}"""
 
-def _img(fig, alt):
-    buf = io.BytesIO()
-    fig.savefig(buf, format='png', dpi=100)
-    return f'<img loading=lazy alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(buf.getvalue()).decode()}">'
+# %% ../nbs/05e_report.ipynb #19d6bd43
+def _figure(fig, caption, id=''):
+    "A figure with its picture inside"
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format='png', dpi=100)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    name = f' id="{escape(id)}"' if id else ''
+    text = escape(caption)
+    image = f'<img loading=lazy alt="{text}" src="data:image/png;base64,{data}">'
+    return f'<figure{name}>{image}<figcaption>{text}</figcaption></figure>'
 
-def _figure(fig, caption, id=''): return f'<figure{f" id={chr(34)}{escape(id)}{chr(34)}" if id else ""}>{_img(fig, caption)}<figcaption>{escape(caption)}</figcaption></figure>'
+# %% ../nbs/05e_report.ipynb #f79ae339
+_ARCHIVE = 'https://dr17.sdss.org/infrared/spectrum/view/stars'  # which knows the stars by their names in 2MASS
+_FORMATS = dict(rank='{}', apogee_id='{}', group='{}', snr='{:.0f}', n_pix='{}', chi2='{:.2f}', anomaly='{:.1f}',
+                p_value='{:.1e}', cause='{}', kind='{}', reason='{}', nearest='{}')
+_VOTE = ('<td><button data-v=1 title="more like this">+</button>'
+         '<button data-v=0 title="less like this">&minus;</button></td>')
+_TOOLS = ('<div class=tools><label>word <input id=word size=14></label><label>cause <select id=cause>'
+          '<option value="">any<option>star<option>data<option>unknown</select></label>'
+          '<label>anomaly at least <input id=least type=number step=.5 style="width:5rem"></label>'
+          '<span id=count></span><button id=save>save votes.csv</button></div>')
 
-def _link(name): # the Science Archive Webapp knows the stars of the survey by the names of 2MASS
-    return f'<a href="https://dr17.sdss.org/infrared/spectrum/view/stars?apogee_id={quote(name)}&amp;action=search">{escape(name)}</a>' if name[:2] in ('2M','AP') else escape(name)
+def _link(name):
+    "A star's name, as a link to the archive's page if it has one"
+    if name[:2] not in ('2M', 'AP'):
+        return escape(name)
+    return f'<a href="{_ARCHIVE}?apogee_id={quote(name)}&amp;action=search">{escape(name)}</a>'
+
+def _cell(row, column, template, drawn):
+    "A cell of the table"
+    value = row[column]
+    if column == 'apogee_id':
+        return f'<td>{_link(value)}</td>'
+    if column == 'rank' and row['row'] in drawn:
+        return f'<td class=n><a href="#star{row["row"]}">{value}</a></td>'
+    number = '' if isinstance(value, str) else ' class=n'
+    return f'<td{number}>{escape(template.format(value))}</td>'
+
+def _row(row, formats, drawn):
+    "A row of the table"
+    data = f'data-id="{escape(row["apogee_id"])}" data-cause="{escape(row["cause"])}" data-anomaly={row["anomaly"]:.3f}'
+    real = ' class=real' if row['group'] == _REAL else ''
+    cells = [_cell(row, column, template, drawn) for column, template in formats.items()]
+    return f'<tr {data}{real}>{"".join(cells)}{_VOTE}</tr>'
 
 def _table(scores, drawn):
-    cols = dict(rank='{}', apogee_id='{}', group='{}', snr='{:.0f}', n_pix='{}', chi2='{:.2f}', anomaly='{:.1f}', p_value='{:.1e}', cause='{}', kind='{}', reason='{}', nearest='{}')
-    cols = {c:f for c,f in cols.items() if c in scores and not (c=='group' and not scores.group.any())}
-    head = ''.join(f'<th>{escape(c)}</th>' for c in cols)
-    def cell(r, c, f):
-        if c=='apogee_id': return f'<td>{_link(r[c])}</td>'
-        if c=='rank' and r['row'] in drawn: return f'<td class=n><a href="#star{r["row"]}">{r[c]}</a></td>'
-        return f'<td{"" if isinstance(r[c], str) else " class=n"}>{escape(f.format(r[c]))}</td>'
-    vote = '<td><button data-v=1 title="more like this">+</button><button data-v=0 title="less like this">&minus;</button></td>'
-    rows = ''.join(f'<tr data-id="{escape(r["apogee_id"])}" data-cause="{escape(r["cause"])}" data-anomaly={r["anomaly"]:.3f}{" class=real" if r["group"]=="real" else ""}>' + ''.join(cell(r, c, f) for c,f in cols.items()) + vote + '</tr>' for r in scores.assign(row=scores.index).to_dict('records'))
-    tools = '<div class=tools><label>word <input id=word size=14></label><label>cause <select id=cause><option value="">any<option>star<option>data<option>unknown</select></label><label>anomaly at least <input id=least type=number step=.5 style="width:5rem"></label><span id=count></span><button id=save>save votes.csv</button></div>'
-    return f'{tools}<div class=wide><table><thead><tr>{head}<th>vote</th></tr></thead><tbody>{rows}</tbody></table></div>'
+    "The table of ranked stars; those `drawn` have a figure to go to"
+    formats = {column: template for column, template in _FORMATS.items() if column in scores}
+    if not scores.group.any():
+        formats.pop('group')
+    head = ''.join(f'<th>{escape(column)}</th>' for column in formats)
+    rows = [_row(row, formats, drawn) for row in scores.assign(row=scores.index).to_dict('records')]
+    body = ''.join(rows)
+    return (f'{_TOOLS}<div class=wide><table><thead><tr>{head}<th>vote</th></tr></thead>'
+            f'<tbody>{body}</tbody></table></div>')
 
-def write_report(
-    path, # HTML file to write
-    model:TrainedModel, # A calibrated model
-    spectra, # `Spectra` as read, or a store; `meta.group` may say what each is ('real', 'held out', ...)
-    show=(), # Rows that get a figure whatever their rank
-    top:int=5, # Ranked stars that get a figure
-    rows:int=200, # Ranked stars in the table, beside the rows of `show`
-    intro:str='', # A paragraph to begin with
-    votes:pd.DataFrame|None=None # `apogee_id` and `vote`, as the page saves them, to rank by
-) -> pd.DataFrame: # The scores, in the order of the spectra, with `rank` and `group`
-    "Score spectra and write a page about them"
-    if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
-    s,meta = score(model, spectra, details=True),spectra.meta
-    latents = s[[f'z{k}' for k in range(model.net.latent)]].to_numpy(np.float32)
-    if 'apogee_id' not in s: s.insert(0, 'apogee_id', [f'row {i}' for i in range(len(s))])
-    s['apogee_id'] = s.apogee_id.astype(str)
-    s.insert(1, 'group', meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else '')
-    s.insert(0, 'rank', pd.Series(s.anomaly if votes is None else rerank(s, votes)).rank(ascending=False, method='first', na_option='bottom').astype(int).to_numpy())
-    show = list(show)
-    ranked = [i for i in s.sort_values('rank').index if i not in show and np.isfinite(s.anomaly[i])]
-    drawn = [*show, *ranked[:top]]
-    ready,recon,_ = reconstruct(model, spectra[drawn]) if drawn else (None,)*3
-    def star(k):
-        r = s.iloc[drawn[k]]
-        with torch.no_grad(): a = model.net.attention(*(torch.from_numpy(o[k:k+1]).to(model.net.mean.device) for o in (ready.flux,ready.ivar)))[0].cpu().numpy()
-        return _figure(plot_star(ready, recon, k, a), f'{r.apogee_id} ({r.group or "star"}): S/N {r.snr:.0f}, reduced chi-square {r.chi2:.2f}, anomaly {r.anomaly:.1f}, rank {r["rank"]} of {len(s)}. {r.cause.capitalize()+": " if r.cause else ""}{r.reason}'.strip(), f'star{drawn[k]}')
-    listed = s.loc[sorted([*show, *ranked[:rows]], key=lambda i: s['rank'][i])]
-    body = [f'<h1>Which stars do not fit?</h1><p>{escape(intro)}</p><p>{int(s.flag.sum()):,} of {len(s):,} stars are flagged: no more than one in a hundred of them is expected to be normal.</p>']
-    if show: body += ['<h2>Stars in focus</h2>', *map(star, range(len(show)))]
-    body += [f'<h2>The ranking</h2><p>By <b>anomaly</b>{"" if votes is None else f", times how probably it is wanted, after {len(votes)} votes"}: the deviation in sigma that a normal distribution would have to show to be as rare as such a star is among normal ones like it. <b>cause</b>: the star, the data, or unknown. Click a heading to sort; vote, and save the votes for the next ranking.</p>', _table(listed, set(drawn))]
-    body += ['<h2>What the highest ranked look like</h2>', *map(star, range(len(show), len(drawn)))]
+# %% ../nbs/05e_report.ipynb #0e43f4b5
+def _ranked(model, spectra, votes):
+    "Scores with `rank` and `group`, in the order of the spectra"
+    scores = score(model, spectra, details=True)
+    meta = spectra.meta
+    if 'apogee_id' not in scores:
+        scores.insert(0, 'apogee_id', [f'row {i}' for i in range(len(scores))])
+    scores['apogee_id'] = scores.apogee_id.astype(str)
+    scores.insert(1, 'group', meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else '')
+    interest = pd.Series(scores.anomaly if votes is None else rerank(scores, votes))
+    rank = interest.rank(ascending=False, method='first', na_option='bottom')
+    scores.insert(0, 'rank', rank.astype(int).to_numpy())
+    return scores
+
+def _star_figure(model, ready, recon, row, k, n):
+    "The figure of a star, the `k`-th of those prepared, of `n` that are ranked"
+    flux, ivar = (torch.from_numpy(x[k:k + 1]).to(model.net.device) for x in (ready.flux, ready.ivar))
+    with torch.no_grad():
+        attention = model.net.attention(flux, ivar)[0].cpu().numpy()
+    cause = f'{row.cause.capitalize()}: ' if row.cause else ''
+    caption = (f'{row.apogee_id} ({row.group or "star"}): S/N {row.snr:.0f}, reduced chi-square {row.chi2:.2f}, '
+               f'anomaly {row.anomaly:.1f}, rank {row["rank"]} of {n}. {cause}{row.reason}').strip()
+    return _figure(plot_star(ready, recon, k, attention), caption, f'star{row.name}')
+
+def _star_figures(model, spectra, scores, drawn):
+    "Figures of the stars in these rows"
+    if not drawn:
+        return []
+    ready, recon, _ = reconstruct(model, spectra[drawn])
+    return [_star_figure(model, ready, recon, scores.iloc[i], k, len(scores)) for k, i in enumerate(drawn)]
+
+# %% ../nbs/05e_report.ipynb #63694639
+_ABOUT = ('<h2>The ranking</h2><p>By <b>anomaly</b>{}: the deviation in sigma that a normal distribution would have to '
+          'show to be as rare as such a star is among normal ones like it. <b>cause</b>: the star, the data, or '
+          'unknown. Click a heading to sort; vote, and save the votes for the next ranking.</p>')
+
+def _opening(scores, intro):
+    return (f'<h1>Which stars do not fit?</h1><p>{escape(intro)}</p><p>{int(scores.flag.sum()):,} of {len(scores):,} '
+            'stars are flagged: no more than one in a hundred of them is expected to be normal.</p>')
+
+def _latents_section(scores, meta):
+    latents = scores[[name for name in scores if _is_latent(name)]].to_numpy(np.float32)
     known = np.isfinite(latents).all(1)
-    body += ['<h2>The space of latents</h2>', _figure(plot_latents(latents[known], meta[known].reset_index(drop=True)), 'Latents of all stars, projected on their first two principal components')]
-    if model.info.get('losses'): body += ['<h2>Training</h2>', _figure(plot_losses(model.info['losses']), f'{model.info["n_train"]:,} stars to train on, {model.info["n_valid"]:,} held out')]
-    html = f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><title>stellar_gen report</title><style>{_STYLE}</style><body>{"".join(body)}<script>{_SCRIPT}</script></body></html>'
-    path = Path(path)
-    tmp = path.with_name(path.name+'.part')
-    tmp.write_text(html, encoding='utf-8')
-    os.replace(tmp, path)
-    return s.drop(columns=[c for c in s if c in INDICATORS and c!='chi2' or c[:1]=='z' and c[1:].isdigit()])
+    fig = plot_latents(latents[known], meta[known].reset_index(drop=True))
+    caption = 'Latents of all stars, projected on their first two principal components'
+    return '<h2>The space of latents</h2>' + _figure(fig, caption)
+
+def _training_section(info):
+    if not info.get('losses'):
+        return ''
+    caption = f'{info["n_train"]:,} stars to train on, {info["n_valid"]:,} held out'
+    return '<h2>Training</h2>' + _figure(plot_losses(info['losses']), caption)
+
+def _page(body):
+    return ('<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
+            f'<title>stellar_gen report</title><style>{_STYLE}</style><body>{"".join(body)}'
+            f'<script>{_SCRIPT}</script></body></html>')
+
+# %% ../nbs/05e_report.ipynb #0393c090
+def write_report(
+    path: str | Path,                      # HTML file to write
+    model: TrainedModel,                   # A calibrated model
+    spectra: Spectra | SpectraStore | str | Path,  # As read, or a store; `meta.group` may say what each is
+    show: Sequence[int] = (),              # Rows that get a figure whatever their rank
+    top: int = 5,                          # Ranked stars that get a figure
+    rows: int = 200,                       # Ranked stars in the table, beside the rows of `show`
+    intro: str = '',                       # A paragraph to begin with
+    votes: pd.DataFrame | None = None,     # `apogee_id` and `vote`, as the page saves them, to rank by
+) -> pd.DataFrame:                         # The scores, in the order of the spectra, with `rank` and `group`
+    "Score spectra and write a page about them"
+    if isinstance(spectra, (str, Path)):
+        spectra = SpectraStore(spectra)
+    scores = _ranked(model, spectra, votes)
+    show = list(show)
+    others = [i for i in scores.sort_values('rank').index if i not in show and np.isfinite(scores.anomaly[i])]
+    drawn = [*show, *others[:top]]
+    figures = _star_figures(model, spectra, scores, drawn)
+    listed = sorted([*show, *others[:rows]], key=lambda i: scores['rank'][i])
+    body = [_opening(scores, intro)]
+    if show:
+        body += ['<h2>Stars in focus</h2>', *figures[:len(show)]]
+    by_votes = '' if votes is None else f', times how probably it is wanted, after {len(votes)} votes'
+    body += [_ABOUT.format(by_votes), _table(scores.loc[listed], set(drawn))]
+    body += ['<h2>What the highest ranked look like</h2>', *figures[len(show):]]
+    body += [_latents_section(scores, spectra.meta), _training_section(model.info)]
+    with whole(path) as made:
+        made.write_text(_page(body), encoding='utf-8')
+    details = [name for name in scores if name in INDICATORS and name != 'chi2' or _is_latent(name)]
+    return scores.drop(columns=details)
