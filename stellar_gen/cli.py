@@ -10,42 +10,68 @@ __all__ = ['app', 'Quiet', 'Seed', 'Device', 'Overwrite', 'Epochs', 'Latent', 'M
 # %% ../nbs/09_cli.ipynb #9e79c05d
 import sys
 import time
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, List, Optional
+from typing import Annotated, Any, List, NamedTuple, Optional
 
 import typer
 
 # %% ../nbs/09_cli.ipynb #ad163e47
-app = typer.Typer(help='Learn what normal stars look like from APOGEE spectra, and find the ones that do not fit.', no_args_is_help=True,
-    pretty_exceptions_enable=False, context_settings=dict(help_option_names=['-h','--help']))
+app = typer.Typer(
+    help='Learn what normal stars look like from APOGEE spectra, and find the ones that do not fit.',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings=dict(help_option_names=['-h', '--help']),
+)
 
+# %% ../nbs/09_cli.ipynb #4b0254a8
 Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='Say nothing but errors.')]
 Seed = Annotated[int, typer.Option(min=0, help='Seed of all random numbers: the same seed gives the same result.')]
-Device = Annotated[Optional[str], typer.Option(help='Torch device, for example cpu or cuda [default: the GPU if there is one].')]
+Device = Annotated[Optional[str], typer.Option(
+    help='Torch device, for example cpu or cuda [default: the GPU if there is one].')]
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace the output if it is there already.')]
 Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training stars.')]
 Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of a new model; 16 if not given.')]
+Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-sim-16, which comes with the package.')]
+Inputs = Annotated[List[Path], typer.Argument(help='FITS files, folders of them, or stores.')]
+Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
 
+# %% ../nbs/09_cli.ipynb #7626e3d2
 def _say(quiet, text):
-    if not quiet: typer.echo(text, err=True)
+    "A line on the error stream"
+    if not quiet:
+        typer.echo(text, err=True)
 
-def _error(e): return ' '.join(str(e).split()) or type(e).__name__
+def _complain(text):
+    "A line about what went wrong"
+    typer.echo(f'stellar_gen: {text}', err=True)
 
-def main(): # The exit status goes to the shell
-    "Run the command; an error is one line"
-    try: app()
-    except (ValueError, OSError) as e:
-        typer.echo(f'stellar_gen: {_error(e)}', err=True)
-        sys.exit(1)
+def _error(error):
+    "An exception in one line"
+    return ' '.join(str(error).split()) or type(error).__name__
 
 def _device(name):
+    "The torch device of that name; None for the best there is"
     import torch
-    if name is None: return None
-    try: return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as e: raise ValueError(f'--device {name}: cannot be used here ({_error(e)[:80]})') from None
+    if name is None:
+        return None
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f'--device {name}: cannot be used here ({_error(error)[:80]})') from None
+
+# %% ../nbs/09_cli.ipynb #dc34d553
+def main():  # The exit status goes to the shell
+    "Run the command; an error is one line"
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        _complain(_error(error))
+        sys.exit(1)
 
 @app.callback(invoke_without_command=True)
-def _main(version:Annotated[bool, typer.Option('--version', help='Print the version.')]=False):
+def _main(version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False):
     if version:
         from stellar_gen import __version__
         typer.echo(__version__)
@@ -54,319 +80,526 @@ def _main(version:Annotated[bool, typer.Option('--version', help='Print the vers
 # %% ../nbs/09_cli.ipynb #eeaefb7e
 def _clash(out, given):
     "How an output gets in the way of an input; empty if it does not"
-    from stellar_gen.data import is_store
+    from stellar_gen.data.store import is_store
     a = out.resolve()
     b = given.resolve()
-    if a==b or (out.exists() and out.samefile(given)): return 'is'
-    if a in b.parents: return 'holds'
-    is_model = (given/'config.json').is_file()
-    if b in a.parents and (is_model or is_store(given)): return 'lies in'
+    if a == b or (out.exists() and out.samefile(given)):
+        return 'is'
+    if a in b.parents:
+        return 'holds'
+    is_model = (given / 'config.json').is_file()
+    if b in a.parents and (is_model or is_store(given)):
+        return 'lies in'
     return ''
 
 def _apart(inputs, out, option='--out'):
     "Refuse an output that would damage one of the inputs; either may be None"
-    if out is None: return
+    if out is None:
+        return
     for given in inputs:
-        if given is None or not Path(given).exists(): continue
-        how = _clash(out, Path(given))
-        if how: raise ValueError(f'{option} {out}: {how} the input {given}, which would be lost or damaged; choose another {option}')
+        if given is None or not Path(given).exists():
+            continue
+        if how := _clash(out, Path(given)):
+            raise ValueError(f'{option} {out}: {how} the input {given}, which would be lost or damaged; '
+                             f'choose another {option}')
+
+def _new(out, replaceable, overwrite):
+    "Refuse an output that is there already, unless it may be replaced and shall be"
+    if out.exists() and not (replaceable and overwrite):
+        raise FileExistsError(f'{out}: exists already; choose another --out'
+                              + (' or give --overwrite' if replaceable else ''))
 
 # %% ../nbs/09_cli.ipynb #64f3a89e
 @app.command()
 def simulate(
-    out:Annotated[Path, typer.Option(help='Store to write.')],
-    n:Annotated[int, typer.Option('--n', min=1, help='Number of stars.')]=1000,
-    seed:Seed=0, overwrite:Overwrite=False, quiet:Quiet=False
+    out: Annotated[Path, typer.Option(help='Store to write.')],
+    n: Annotated[int, typer.Option('--n', min=1, help='Number of stars.')] = 1000,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ):
     "Simulate a survey of stars with known labels."
-    from stellar_gen.data import is_store
-    from stellar_gen.simulate import simulate_store
-    if out.exists() and not (overwrite and is_store(out)): raise FileExistsError(f'{out}: exists already; choose another --out' + (' or give --overwrite' if is_store(out) else ''))
-    _say(quiet, f'{out}: {len(simulate_store(out, n, seed, overwrite=overwrite, quiet=quiet)):,} stars')
+    from stellar_gen.data.store import is_store
+    from stellar_gen.simulate.survey import simulate_store
+    _new(out, is_store(out), overwrite)
+    store = simulate_store(out, n, seed, overwrite=overwrite, quiet=quiet)
+    _say(quiet, f'{out}: {len(store):,} stars')
 
 # %% ../nbs/09_cli.ipynb #52d3b4df
 @app.command()
 def ingest(
-    inputs:Annotated[List[Path], typer.Argument(help='FITS files, or folders of them.')],
-    out:Annotated[Path, typer.Option(help='Store to make, or to complete.')],
-    visits:Annotated[bool, typer.Option('--visits', help='The single visits of apStar files instead of the combined spectrum.')]=False,
-    quiet:Quiet=False
+    inputs: Annotated[List[Path], typer.Argument(help='FITS files, or folders of them.')],
+    out: Annotated[Path, typer.Option(help='Store to make, or to complete.')],
+    visits: Annotated[bool, typer.Option(
+        '--visits', help='The single visits of apStar files instead of the combined spectrum.')] = False,
+    quiet: Quiet = False,
 ):
     "Put FITS files of any APOGEE type into a store; run again, it completes it."
-    from stellar_gen.data import ingest
+    from stellar_gen.data.store import ingest
     _apart(inputs, out)
     store = ingest(inputs, out, visits=visits, quiet=quiet)
-    for line in store.failed.error: typer.echo(f'stellar_gen: {line}', err=True)
-    _say(quiet, f'{out}: {len(store):,} spectra' + (f', {len(store.failed):,} files or spectra not' if len(store.failed) else ''))
-    if len(store.failed): raise typer.Exit(1)
+    failed = len(store.failed)
+    for line in store.failed.error:
+        _complain(line)
+    _say(quiet, f'{out}: {len(store):,} spectra' + (f', {failed:,} files or spectra not' if failed else ''))
+    if failed:
+        raise typer.Exit(1)
 
 # %% ../nbs/09_cli.ipynb #4abc023c
 @app.command()
 def fetch(
-    out:Annotated[Path, typer.Option(help='Folder; the tree below it is the archive\'s.')],
-    ids:Annotated[Optional[Path], typer.Option(help='Catalog with the columns apogee_id, telescope, field; for visits plate, mjd, fiberid too; sdss_id for DR19.')]=None,
-    query:Annotated[Optional[str], typer.Option(help='SQL for SkyServer that returns such columns.')]=None,
-    kind:Annotated[str, typer.Option(help='apStar, aspcapStar or apVisit; mwmStar or mwmVisit in DR19.')]='apStar',
-    release:Annotated[int, typer.Option(help='Data release: 14, 16, 17 or 19.')]=17,
-    checksums:Annotated[Optional[str], typer.Option(help='A .sha1sum file, on disk or below the archive.')]=None,
-    workers:Annotated[int, typer.Option(min=1, max=8, help='Connections at a time.')]=4, quiet:Quiet=False
+    out: Annotated[Path, typer.Option(help='Folder; the tree below it is the archive\'s.')],
+    ids: Annotated[Optional[Path], typer.Option(
+        help='Catalog with the columns apogee_id, telescope, field; for visits plate, mjd, fiberid too; '
+             'sdss_id for DR19.')] = None,
+    query: Annotated[Optional[str], typer.Option(help='SQL for SkyServer that returns such columns.')] = None,
+    kind: Annotated[str, typer.Option(
+        help='apStar, aspcapStar or apVisit; mwmStar or mwmVisit in DR19.')] = 'apStar',
+    release: Annotated[int, typer.Option(help='Data release: 14, 16, 17 or 19.')] = 17,
+    checksums: Annotated[Optional[str], typer.Option(
+        help='A .sha1sum file, on disk or below the archive.')] = None,
+    workers: Annotated[int, typer.Option(min=1, max=8, help='Connections at a time.')] = 4,
+    quiet: Quiet = False,
 ):
     "Download spectra from the Science Archive Server; run again, it brings what is missing."
-    from stellar_gen.archive import fetch,query_sql,sas_paths
-    from stellar_gen.data import read_catalog,write_table
-    if (ids is None)==(query is None): raise ValueError('give either --ids FILE or --query SQL')
-    _apart([ids, checksums], out/'fetched.csv')
-    table = read_catalog(ids) if ids else query_sql(str(query), release)
-    got = fetch(sas_paths(table, kind, release), out, checksums, workers, quiet=quiet)
-    write_table(got, out/'fetched.csv')
-    for r in got[got.status=='failed'].itertuples(): typer.echo(f'stellar_gen: {r.path}: {r.error}', err=True)
-    count = got.status.value_counts()
-    _say(quiet, f'{out}: ' + ', '.join(f'{count[s]:,} {s}' for s in ('fetched','present','failed') if s in count))
-    if 'failed' in count: raise typer.Exit(1)
+    from stellar_gen.archive import fetch, query_sql, sas_paths
+    from stellar_gen.data.tables import read_catalog, write_table
+    if (ids is None) == (query is None):
+        raise ValueError('give either --ids FILE or --query SQL')
+    table_path = out / 'fetched.csv'
+    _apart([ids, checksums], table_path)
+    wanted = read_catalog(ids) if ids else query_sql(str(query), release)
+    fetched = fetch(sas_paths(wanted, kind, release), out, checksums, workers, quiet=quiet)
+    write_table(fetched, table_path)
+    for row in fetched[fetched.status == 'failed'].itertuples():
+        _complain(f'{row.path}: {row.error}')
+    count = fetched.status.value_counts()
+    counted = [f'{count[status]:,} {status}' for status in ('fetched', 'present', 'failed') if status in count]
+    _say(quiet, f'{out}: ' + ', '.join(counted))
+    if 'failed' in count:
+        raise typer.Exit(1)
 
 # %% ../nbs/09_cli.ipynb #8d0787dc
+def _two_years(text):
+    "Two epochs out of a text like 2016.0,1999.5"
+    try:
+        left, right = map(float, text.split(','))
+    except ValueError:
+        raise ValueError(f'--epochs {text}: give two years, as in 2016.0,1999.5') from None
+    return left, right
+
 @app.command()
 def crossmatch(
-    left:Annotated[Path, typer.Argument(help='Catalog with positions in degrees.')],
-    right:Annotated[Path, typer.Argument(help='Another.')],
-    out:Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')],
-    radius:Annotated[float, typer.Option(help='Largest separation in arcseconds.')]=1.,
-    how:Annotated[str, typer.Option(help='one_to_one, best or all.')]='one_to_one',
-    epochs:Annotated[Optional[str], typer.Option(help='Epochs of left and right, as in 2016.0,1999.5: positions are moved by the proper motions pmra, pmdec.')]=None,
-    ra:Annotated[str, typer.Option(help='Column of right ascension.')]='ra', dec:Annotated[str, typer.Option(help='Column of declination.')]='dec', quiet:Quiet=False
+    left: Annotated[Path, typer.Argument(help='Catalog with positions in degrees.')],
+    right: Annotated[Path, typer.Argument(help='Another.')],
+    out: Table,
+    radius: Annotated[float, typer.Option(help='Largest separation in arcseconds.')] = 1.,
+    how: Annotated[str, typer.Option(help='one_to_one, best or all.')] = 'one_to_one',
+    epochs: Annotated[Optional[str], typer.Option(
+        help='Epochs of left and right, as in 2016.0,1999.5: positions are moved by the proper motions '
+             'pmra, pmdec.')] = None,
+    ra: Annotated[str, typer.Option(help='Column of right ascension.')] = 'ra',
+    dec: Annotated[str, typer.Option(help='Column of declination.')] = 'dec',
+    quiet: Quiet = False,
 ):
     "Match two catalogs by position."
-    from stellar_gen.crossmatch import crossmatch
-    from stellar_gen.data import check_table_path,read_catalog,write_table
+    from stellar_gen.crossmatch.match import crossmatch
+    from stellar_gen.data.tables import check_table_path, read_catalog, write_table
     check_table_path(out)
     _apart([left, right], out)
-    try: years = tuple(map(float, epochs.split(','))) if epochs else (None,None)
-    except ValueError: years = ()
-    if len(years)!=2: raise ValueError(f'--epochs {epochs}: give two years, as in 2016.0,1999.5')
-    a,b = (read_catalog(p) for p in (left,right))
-    m = crossmatch(a, b, radius, how, ra.lower(), dec.lower(), years)
-    write_table(m, out)
-    _say(quiet, f'{out}: {len(m):,} pairs of {len(a):,} and {len(b):,} rows')
+    years = _two_years(epochs) if epochs else (None, None)
+    a = read_catalog(left)
+    b = read_catalog(right)
+    pairs = crossmatch(a, b, radius, how, ra.lower(), dec.lower(), years)
+    write_table(pairs, out)
+    _say(quiet, f'{out}: {len(pairs):,} pairs of {len(a):,} and {len(b):,} rows')
 
 # %% ../nbs/09_cli.ipynb #9273612e
-def _calibrated(store, model, held, most=5000):
-    from stellar_gen.anomaly import calibrate
-    from stellar_gen.data import SpectraStore
-    return calibrate(model, SpectraStore(store)[held[:most]])
+_MOST_CALIBRATING = 5000  # held-out stars that normal stars are learned from
+_FEWEST_TRAINING = 100    # spectra
 
-def _mute(quiet): return quiet or not (sys.stderr.isatty() and sys.stdout.isatty())
+def _calibrated(store, model, held):
+    "The model, calibrated with the stars of a store that were held out"
+    from stellar_gen.anomaly.reference import calibrate
+    from stellar_gen.data.store import SpectraStore
+    return calibrate(model, SpectraStore(store)[held[:_MOST_CALIBRATING]])
+
+def _mute(quiet):
+    "Whether fastai shall show no progress"
+    return quiet or not (sys.stderr.isatty() and sys.stdout.isatty())
 
 @app.command()
 def train(
-    store:Annotated[Path, typer.Argument(help='Store of spectra to train on.')],
-    out:Annotated[Path, typer.Option(help='Model folder to write.')],
-    latent:Latent=None, epochs:Epochs=25,
-    arch:Annotated[str, typer.Option(help='vae, ae or flow.')]='vae',
-    start:Annotated[Optional[str], typer.Option(help='Model to go on from: a folder, or apogee-sim-16, which comes with the package. Its size is kept.')]=None,
-    processes:Annotated[int, typer.Option(min=1, help='Processes to train with: one for each GPU, or on the CPU.')]=1,
-    log:Annotated[Optional[Path], typer.Option(help='CSV file for the losses of every epoch.')]=None,
-    seed:Seed=0, device:Device=None, overwrite:Overwrite=False, quiet:Quiet=False
+    store: Annotated[Path, typer.Argument(help='Store of spectra to train on.')],
+    out: Annotated[Path, typer.Option(help='Model folder to write.')],
+    latent: Latent = None,
+    epochs: Epochs = 25,
+    arch: Annotated[str, typer.Option(help='vae, ae or flow.')] = 'vae',
+    loss: Annotated[str, typer.Option(
+        help='Likelihood that the loss assumes: normal, or student, which forgives single wrong pixels.')] = 'normal',
+    start: Annotated[Optional[str], typer.Option(
+        help='Model to go on from: a folder, or apogee-sim-16, which comes with the package. '
+             'Its size is kept.')] = None,
+    processes: Annotated[int, typer.Option(
+        min=1, help='Processes to train with: one for each GPU, or on the CPU.')] = 1,
+    log: Annotated[Optional[Path], typer.Option(help='CSV file for the losses of every epoch.')] = None,
+    seed: Seed = 0,
+    device: Device = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ):
     "Train a model on a store of spectra; run again after an interruption, it goes on."
-    from stellar_gen.data import SpectraStore
+    from functools import partial
+    from stellar_gen.data.store import SpectraStore
     _apart([store, start], out)
     _apart([store, start], log, '--log')
-    if out.exists() and not overwrite: raise FileExistsError(f'{out}: exists already; choose another --out or give --overwrite')
-    spectra = SpectraStore(store)
-    if len(spectra)<100: raise ValueError(f'{store}: {len(spectra)} spectra are too few to train and calibrate a model: give at least 100')
-    from functools import partial
-    from stellar_gen.train import train_store
-    model = train_store(store, out, arch=arch, epochs=epochs, seed=seed, device=_device(device), start=start, processes=processes, log=log, overwrite=overwrite, final=partial(_calibrated, store), quiet=_mute(quiet), **(dict(latent=latent) if latent else {}))
-    _say(quiet, f'{out}: trained on {model.info["n_train"]:,} spectra; reduced chi-square of {model.info["n_valid"]:,} held out {model.info["losses"][-1]["chi2"]:.2f}')
+    _new(out, True, overwrite)
+    n = len(SpectraStore(store))
+    if n < _FEWEST_TRAINING:
+        raise ValueError(f'{store}: {n} spectra are too few to train and calibrate a model: '
+                         f'give at least {_FEWEST_TRAINING}')
+    from stellar_gen.train.processes import train_store
+    size = dict(latent=latent) if latent else {}
+    model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
+                        start=start, processes=processes, log=log, overwrite=overwrite,
+                        final=partial(_calibrated, store), quiet=_mute(quiet), **size)
+    info = model.info
+    _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '
+                f'{info["losses"][-1]["chi2"]:.2f}')
 
 # %% ../nbs/09_cli.ipynb #b8a7bb68
-def _parts(paths, quiet, bad, most=256):
-    "What the paths hold, as stores or a few hundred spectra at a time; a name for each row; lines about the rest go to `bad`"
-    from stellar_gen.data import SpectraStore,fits_files,is_store,read_spectra
-    from itertools import groupby
-    for stored,group in groupby(paths, is_store):
-        if stored:
-            for p in group:
-                try: s = SpectraStore(p)
-                except ValueError as e: bad.append(_error(e)); continue
-                yield s,str(p),[f'{p}: row {i}' for i in range(len(s))]
-        else:
-            files = fits_files(list(group))
-            for i in range(0, len(files), most):
-                s,failed = read_spectra(files[i:i+most], quiet=quiet)
-                bad += failed.error.tolist()
-                if s is not None: yield s,None,s.meta.path.tolist()
+_FILES_AT_A_TIME = 256
 
-def _table_of(model, inputs, quiet, work):
-    "Rows of all inputs, and lines about those that are missing"
-    import numpy as np, pandas as pd
-    tables,bad = [],[]
-    for s,name,names in _parts(inputs, quiet, bad):
-        try: t = work(model, s)
-        except ValueError as e: bad.append(f'{name or names[0]}: {_error(e)}'); continue
-        if name: t = t.assign(file=name)[['file',*(c for c in t if c!='file')]]
-        lost = t[next(c for c in ('z0','anomaly','chi2') if c in t)].isna().to_numpy()
-        bad += [f'{names[i]}: {t.reason[i] if "reason" in t else "no pixel with a usable flux and error"}' for i in np.flatnonzero(lost)]
-        tables.append(t[~lost])
-    for line in bad: typer.echo(f'stellar_gen: {line}', err=True)
+class _Part(NamedTuple):
+    "Some of the spectra of an input"
+    spectra: Any        # `Spectra`, or a store of them
+    store: str          # Name of the store, '' for files
+    names: list[str]    # What to call each row
+
+def _stores(paths, bad):
+    "Stores, one by one; a line to `bad` for each that is none"
+    from stellar_gen.data.store import SpectraStore
+    for path in paths:
+        try:
+            store = SpectraStore(path)
+        except ValueError as error:
+            bad.append(_error(error))
+            continue
+        yield _Part(store, str(path), [f'{path}: row {i}' for i in range(len(store))])
+
+def _files(paths, quiet, bad):
+    "Spectra of some hundred files at a time; a line to `bad` for each that cannot be read"
+    from stellar_gen.data.files import fits_files, read_spectra
+    files = fits_files(paths)
+    for i in range(0, len(files), _FILES_AT_A_TIME):
+        spectra, failed = read_spectra(files[i:i + _FILES_AT_A_TIME], quiet=quiet)
+        bad += failed.error.tolist()
+        if spectra is not None:
+            yield _Part(spectra, '', spectra.meta.path.tolist())
+
+def _parts(paths, quiet, bad) -> Iterator[_Part]:
+    "All that the paths hold, in their order"
+    from stellar_gen.data.store import is_store
+    for stored, group in groupby(paths, is_store):
+        yield from _stores(group, bad) if stored else _files(list(group), quiet, bad)
+
+# %% ../nbs/09_cli.ipynb #90570e83
+def _without_lost(table, part, bad):
+    "The rows that have results; a line to `bad` for each that has none"
+    import numpy as np
+    result = next(column for column in ('z0', 'anomaly', 'chi2') if column in table)
+    lost = table[result].isna().to_numpy()
+    for i in np.flatnonzero(lost):
+        reason = table.reason[i] if 'reason' in table else 'no pixel with a usable flux and error'
+        bad.append(f'{part.names[i]}: {reason}')
+    return table[~lost]
+
+def _table_of(inputs, quiet, work: Callable):
+    "Rows of all inputs (None if there are none), and how many spectra or files are missing"
+    import pandas as pd
+    bad: list[str] = []
+    tables = []
+    for part in _parts(inputs, quiet, bad):
+        try:
+            table = work(part.spectra)
+        except ValueError as error:
+            bad.append(f'{part.store or part.names[0]}: {_error(error)}')
+            continue
+        if part.store:
+            others = [column for column in table if column != 'file']
+            table = table.assign(file=part.store)[['file', *others]]
+        tables.append(_without_lost(table, part, bad))
+    for line in bad:
+        _complain(line)
     return pd.concat(tables, ignore_index=True) if tables else None, len(bad)
 
-def _write(table, bad, out, what, quiet):
-    from stellar_gen.data import write_table
+def _check_table(model, inputs, out):
+    "Refuse a table that cannot be written, or not without damage"
+    from stellar_gen.data.tables import check_table_path
+    check_table_path(out)
+    _apart([model, *inputs], out)
+
+def _write(table, bad, out, done, quiet):
+    "Write the table and say so; the exit status tells whether anything is missing"
+    from stellar_gen.data.tables import write_table
     if table is not None and len(table):
         write_table(table, out)
-        _say(quiet, f'{out}: {len(table):,} spectra {what}' + (f', {bad} not' if bad else ''))
-    if bad: raise typer.Exit(1)
+        _say(quiet, f'{out}: {len(table):,} spectra {done}' + (f', {bad} not' if bad else ''))
+    if bad:
+        raise typer.Exit(1)
 
-Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-sim-16, which comes with the package.')]
-Inputs = Annotated[List[Path], typer.Argument(help='FITS files, folders of them, or stores.')]
-Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
+def _load(model, device):
+    "A model, on the CPU if no device is named"
+    from stellar_gen.model import load_model
+    return load_model(model, _device(device) or 'cpu')
 
+# %% ../nbs/09_cli.ipynb #fcbe56a0
 @app.command()
 def score(
-    model:Model, inputs:Inputs, out:Table,
-    fdr:Annotated[float, typer.Option(min=1e-6, max=1, help='Share of the flagged that may be normal stars.')]=.01,
-    samples:Annotated[int, typer.Option(min=0, help='Draws of the latents for logp; 0 for the Laplace approximation.')]=0,
-    device:Device=None, quiet:Quiet=False
+    model: Model,
+    inputs: Inputs,
+    out: Table,
+    fdr: Annotated[float, typer.Option(
+        min=1e-6, max=1, help='Share of the flagged that may be normal stars.')] = 0.01,
+    samples: Annotated[int, typer.Option(
+        min=0, help='Draws of the latents for logp; 0 for the Laplace approximation.')] = 0,
+    device: Device = None,
+    quiet: Quiet = False,
 ):
     "Score spectra: anomaly, probability, flag, cause and reason, one row each."
+    _check_table(model, inputs, out)
     from functools import partial
-    from stellar_gen.data import check_table_path
-    check_table_path(out)
-    _apart([model, *inputs], out)
-    from stellar_gen.anomaly import flag,score
-    from stellar_gen.train import load_model
-    table,bad = _table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, partial(score, samples=samples))
-    if table is not None: table['flag'] = flag(table.p_value, fdr)
+    from stellar_gen.anomaly.scoring import flag, score
+    work = partial(score, _load(model, device), samples=samples)
+    table, bad = _table_of(inputs, quiet, work)
+    if table is not None:
+        table['flag'] = flag(table.p_value, fdr)
     _write(table, bad, out, 'scored', quiet)
 
+# %% ../nbs/09_cli.ipynb #ee5fc280
 @app.command()
-def encode(model:Model, inputs:Inputs, out:Table, device:Device=None, quiet:Quiet=False):
+def encode(
+    model: Model,
+    inputs: Inputs,
+    out: Table,
+    device: Device = None,
+    quiet: Quiet = False,
+):
     "Latents of spectra and their errors, z0, e_z0 and so on, one row each."
-    from stellar_gen.data import check_table_path
-    check_table_path(out)
-    _apart([model, *inputs], out)
-    from stellar_gen.train import encode,load_model
-    _write(*_table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, encode), out, 'encoded', quiet)
+    _check_table(model, inputs, out)
+    from functools import partial
+    from stellar_gen.model import encode
+    table, bad = _table_of(inputs, quiet, partial(encode, _load(model, device)))
+    _write(table, bad, out, 'encoded', quiet)
 
+# %% ../nbs/09_cli.ipynb #fd8494f7
 @app.command()
 def classify(
-    model:Model, inputs:Inputs, out:Table,
-    guess:Annotated[bool, typer.Option('--guess', help='Labels for stars unlike those that were learned from, too.')]=False,
-    device:Device=None, quiet:Quiet=False
+    model: Model,
+    inputs: Inputs,
+    out: Table,
+    guess: Annotated[bool, typer.Option(
+        '--guess', help='Labels for stars unlike those that were learned from, too.')] = False,
+    device: Device = None,
+    quiet: Quiet = False,
 ):
-    "Types and labels of stars with errors (teff, e_teff, ..., type, p_type), one row each; a star unlike those that were learned from has a reason instead."
+    """Types and labels of stars with errors (teff, e_teff, ..., type, p_type), one row each; a star unlike those
+    that were learned from has a reason instead."""
+    _check_table(model, inputs, out)
     from functools import partial
-    from stellar_gen.data import check_table_path
-    check_table_path(out)
-    _apart([model, *inputs], out)
-    from stellar_gen.classify import classify
-    from stellar_gen.train import load_model
-    _write(*_table_of(load_model(model, _device(device) or 'cpu'), inputs, quiet, partial(classify, abstain=not guess)), out, 'classified', quiet)
+    from stellar_gen.classify.labels import classify
+    work = partial(classify, _load(model, device), abstain=not guess)
+    table, bad = _table_of(inputs, quiet, work)
+    _write(table, bad, out, 'classified', quiet)
 
+# %% ../nbs/09_cli.ipynb #6ccdf0dd
+_STARS_AT_A_TIME = 1000
+
+def _write_files(stars, folder):
+    "A file for each star"
+    from stellar_gen.data.files import write_apstar
+    folder.mkdir(exist_ok=True)
+    for star in stars:
+        write_apstar(star, folder / f'apStar-{star.meta.apogee_id[0]}.fits')
+
+def _write_made(make, n, seed, out, fits, quiet):
+    "The stars that `make` returns, block by block, in a store or as files"
+    from stellar_gen.data.files import progress, whole
+    from stellar_gen.data.store import SpectraStore
+    store = None
+    blocks = range(0, n, _STARS_AT_A_TIME)
+    with whole(out) as partial_out:
+        for k, first in enumerate(progress(blocks, 'generating', len(blocks), quiet)):
+            stars = make(min(_STARS_AT_A_TIME, n - first), seed=1000 * seed + k)
+            if fits:
+                _write_files(stars, partial_out)
+            elif store is None:
+                store = SpectraStore.create(partial_out, stars)
+            else:
+                store.append(stars)
+
+# %% ../nbs/09_cli.ipynb #d9493de4
 @app.command()
 def generate(
-    model:Annotated[Path, typer.Argument(help='Model folder, or apogee-sim-16, which comes with the package.')],
-    out:Annotated[Path, typer.Option(help='Store to write, or a folder with --fits.')],
-    n:Annotated[int, typer.Option('--n', min=1, help='Number of stars.')]=100,
-    teff:Annotated[Optional[float], typer.Option(help='Effective temperature, K.')]=None, logg:Annotated[Optional[float], typer.Option(help='Surface gravity, dex.')]=None,
-    fe_h:Annotated[Optional[float], typer.Option('--fe-h', help='Metallicity, dex.')]=None, alpha_m:Annotated[Optional[float], typer.Option('--alpha-m', help='Alpha elements over metals, dex.')]=None,
-    snr:Annotated[Optional[float], typer.Option(min=1, help='Record them at this S/N; without it they are noiseless.')]=None,
-    vsini:Annotated[Optional[float], typer.Option(min=0, help='Rotation to add, km/s.')]=None, rv:Annotated[Optional[float], typer.Option(help='Velocity to add, km/s.')]=None,
-    resolution:Annotated[Optional[float], typer.Option(help='Resolving power to come down to.')]=None,
-    fits:Annotated[bool, typer.Option('--fits', help='A file for each star, shaped like the survey\'s apStar, instead of a store.')]=False,
-    seed:Seed=0, overwrite:Overwrite=False, quiet:Quiet=False
+    model: Model,
+    out: Annotated[Path, typer.Option(help='Store to write, or a folder with --fits.')],
+    n: Annotated[int, typer.Option('--n', min=1, help='Number of stars.')] = 100,
+    teff: Annotated[Optional[float], typer.Option(help='Effective temperature, K.')] = None,
+    logg: Annotated[Optional[float], typer.Option(help='Surface gravity, dex.')] = None,
+    fe_h: Annotated[Optional[float], typer.Option('--fe-h', help='Metallicity, dex.')] = None,
+    alpha_m: Annotated[Optional[float], typer.Option('--alpha-m', help='Alpha elements over metals, dex.')] = None,
+    snr: Annotated[Optional[float], typer.Option(
+        min=1, help='Record them at this S/N; without it they are noiseless.')] = None,
+    vsini: Annotated[Optional[float], typer.Option(min=0, help='Rotation to add, km/s.')] = None,
+    rv: Annotated[Optional[float], typer.Option(help='Velocity to add, km/s.')] = None,
+    resolution: Annotated[Optional[float], typer.Option(help='Resolving power to come down to.')] = None,
+    fits: Annotated[bool, typer.Option(
+        '--fits', help='A file for each star, shaped like the survey\'s apStar, instead of a store.')] = False,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ):
     "Make stars that nobody has observed, of the given labels or of all kinds."
-    import pandas as pd
-    from stellar_gen.data import SpectraStore,is_store,progress
+    from stellar_gen.data.store import is_store
     _apart([model], out)
-    if out.exists() and not (overwrite and is_store(out) and not fits): raise FileExistsError(f'{out}: exists already; choose another --out' + (' or give --overwrite' if is_store(out) and not fits else ''))
-    from stellar_gen.generate import generate,write_apstar
-    from stellar_gen.train import load_model
-    m,given = load_model(model),{k:v for k,v in dict(teff=teff, logg=logg, fe_h=fe_h, alpha_m=alpha_m).items() if v is not None}
-    labels,made = pd.DataFrame([given]) if given else None,None
-    tmp = out.with_name(f'.{out.name}.partial')
-    for i in progress(range(0, n, 1000), 'generating', -(-n//1000), quiet):
-        s = generate(m, min(1000, n-i), labels, snr=snr, vsini=vsini, rv=rv, resolution=resolution, seed=1000*seed+i//1000)
-        if fits: write_apstar(s, tmp)
-        else: made = SpectraStore.create(tmp, s, overwrite=True) if made is None else made.append(s)
-    if out.exists(): import shutil; shutil.rmtree(out)
-    tmp.rename(out)
+    _new(out, is_store(out) and not fits, overwrite)
+    from functools import partial
+    import pandas as pd
+    from stellar_gen.generate import generate
+    labels = dict(teff=teff, logg=logg, fe_h=fe_h, alpha_m=alpha_m)
+    given = {label: value for label, value in labels.items() if value is not None}
+    make = partial(generate, _load(model, 'cpu'), labels=pd.DataFrame([given]) if given else None,
+                   snr=snr, vsini=vsini, rv=rv, resolution=resolution)
+    _write_made(make, n, seed, out, fits, quiet)
     _say(quiet, f'{out}: {n:,} stars')
+
+# %% ../nbs/09_cli.ipynb #96f9cf90
+_ROWS = 1000  # of the table on the page
+
+def _check_folder(out):
+    "Refuse a file where a folder is wanted"
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f'{out}: is a file, not a folder')
 
 @app.command()
 def report(
-    model:Model, store:Annotated[Path, typer.Argument(help='Store of spectra.')],
-    out:Annotated[Path, typer.Option(help='Folder for report.html and scores.csv.')],
-    votes:Annotated[Optional[Path], typer.Option(help='CSV that the page saved, to rank by: apogee_id, vote.')]=None,
-    top:Annotated[int, typer.Option(min=0, help='Ranked stars that get a figure.')]=30,
-    device:Device=None, quiet:Quiet=False
+    model: Model,
+    store: Annotated[Path, typer.Argument(help='Store of spectra.')],
+    out: Annotated[Path, typer.Option(help='Folder for report.html and scores.csv.')],
+    votes: Annotated[Optional[Path], typer.Option(
+        help='CSV that the page saved, to rank by: apogee_id, vote.')] = None,
+    top: Annotated[int, typer.Option(min=0, help='Ranked stars that get a figure.')] = 30,
+    device: Device = None,
+    quiet: Quiet = False,
 ):
     "A gallery of the stars that do not fit: a page to sort, filter and vote in."
-    from stellar_gen.data import SpectraStore,read_catalog,write_table
-    from stellar_gen.train import load_model
+    page = out / 'report.html'
+    table = out / 'scores.csv'
+    _apart([model, store, votes], page)
+    _apart([model, store, votes], table)
+    _check_folder(out)
+    from stellar_gen.data.store import SpectraStore
+    from stellar_gen.data.tables import read_catalog, write_table
     from stellar_gen.report import write_report
-    for name in ('report.html','scores.csv'): _apart([model, store, votes], out/name)
-    if out.exists() and not out.is_dir(): raise FileExistsError(f'{out}: is a file, not a folder')
-    m,spectra,voted = load_model(model, _device(device) or 'cpu'),SpectraStore(store),read_catalog(votes) if votes else None
+    loaded = _load(model, device)
+    spectra = SpectraStore(store)
+    voted = read_catalog(votes) if votes else None
     out.mkdir(parents=True, exist_ok=True)
-    scores = write_report(out/'report.html', m, spectra, top=top, rows=1000, votes=voted)
-    write_table(scores.sort_values('rank'), out/'scores.csv')
-    _say(quiet, f'{out/"report.html"}: {len(scores):,} spectra, {int(scores.flag.sum()):,} flagged')
+    scores = write_report(page, loaded, spectra, top=top, rows=_ROWS, votes=voted)
+    write_table(scores.sort_values('rank'), table)
+    _say(quiet, f'{page}: {len(scores):,} spectra, {int(scores.flag.sum()):,} flagged')
 
 # %% ../nbs/09_cli.ipynb #82fd6486
-def run_demo(
-    out, # Folder for `model`, `scores.csv` and `report.html`; made, or written into
-    n:int=4000, # Simulated stars to train on, a tenth of them held out to validate and calibrate
-    epochs:int=25, # Passes over them
-    seed:int=0, # Seed of all random numbers
-    device:str|None=None, # Torch device
-    quiet:bool=False, # Say nothing
-    held_out:int=200, # Normal stars to score
-    each:int=4 # Stars to make odd, of every kind
-) -> Path: # The report
-    "Simulate, train, score, report"
-    from stellar_gen.data import concat,sample_spectra,write_table
-    from stellar_gen.report import write_report
-    from stellar_gen.simulate import ANOMALIES,simulate
-    from contextlib import nullcontext
-    from stellar_gen.anomaly import calibrate
-    from stellar_gen.train import finish,save_model,spectra_dls,spectra_learner
-    out,start = Path(out),time.time()
-    if out.exists() and not out.is_dir(): raise FileExistsError(f'{out}: is a file, not a folder')
-    out.mkdir(parents=True, exist_ok=True)
-    def step(i, text): _say(quiet, f'[{i}/4] {time.time()-start:4.0f} s  {text}')
-    odd = {k:each for k in ANOMALIES}
-    step(1, f'simulating {n+held_out+each*len(odd):,} stars, {each*len(odd)} of them made odd')
-    survey = simulate(n+held_out+each*len(odd), seed, odd)
-    step(2, f'training on {n:,} stars for {epochs} epochs')
-    dls = spectra_dls(survey[:n], seed=seed, device=_device(device))
-    learn = spectra_learner(dls, seed=seed)
-    with (learn.no_bar() if _mute(quiet) else nullcontext()),(learn.no_logging() if _mute(quiet) else nullcontext()): learn.fit_one_cycle(epochs)
-    model = calibrate(finish(learn, seed=seed, epochs=epochs), survey[dls.splits[1]])
-    save_model(model, out/'model', overwrite=True)
-    step(3, f'scoring; reduced chi-square of held-out stars {model.info["losses"][-1]["chi2"]:.2f}')
-    test,real = survey[n:],sample_spectra()
-    test.meta['group'] = ['injected: '+a if a else 'held out' for a in test.meta.anomaly]
-    real.meta['group'] = 'real'
-    step(4, 'writing the report')
-    spectra = concat([test, real])
-    scores = write_report(out/'report.html', model, spectra, show=range(len(test), len(spectra)), top=5,
-        intro=f'A variational autoencoder learned {n:,} simulated stars. Below it meets {len(real)} real spectra of the survey APOGEE, {held_out} simulated stars it has never seen, '
-              f'and {each*len(odd)} that were made odd on purpose. Real stars stand out for what simulated ones do not have: molecules in all their detail, and the habits of a real instrument.')
-    write_table(scores.sort_values('rank'), out/'scores.csv')
-    for r in scores[scores.group=='real'].itertuples(): _say(quiet, f'      {r.apogee_id}: S/N {r.snr:.0f}, reduced chi-square {r.chi2:.2f}, anomaly {r.anomaly:.1f}')
-    found = scores[scores.group.str.startswith('injected')].anomaly > scores[scores.group=='held out'].anomaly.quantile(.99)
-    _say(quiet, f'      {found.sum()} of {len(found)} injected anomalies rank above 99 % of the normal stars')
-    return out/'report.html'
+_INTRO = (
+    'A variational autoencoder learned {n:,} simulated stars. Below it meets {real} real spectra of the survey APOGEE, '
+    '{held_out} simulated stars it has never seen, and {odd} that were made odd on purpose. Real stars stand out for '
+    'what simulated ones do not have: molecules in all their detail, and the habits of a real instrument.'
+)
 
+def _learned(spectra, epochs, seed, device, quiet):
+    "A model of spectra, calibrated with those that it was not trained on"
+    from contextlib import ExitStack
+    from stellar_gen.anomaly.reference import calibrate
+    from stellar_gen.model import finish
+    from stellar_gen.train.learner import spectra_dls, spectra_learner
+    dls = spectra_dls(spectra, seed=seed, device=_device(device))
+    learn = spectra_learner(dls, seed=seed)
+    with ExitStack() as silence:
+        if _mute(quiet):
+            silence.enter_context(learn.no_bar())
+            silence.enter_context(learn.no_logging())
+        learn.fit_one_cycle(epochs)
+    return calibrate(finish(learn, seed=seed, epochs=epochs), spectra[dls.splits[1]])
+
+def _with_groups(simulated):
+    "Simulated spectra and the real ones of the package, with `meta.group`; and how many are real"
+    from stellar_gen.data.core import concat
+    from stellar_gen.data.files import sample_spectra
+    real = sample_spectra()
+    real.meta['group'] = 'real'
+    simulated.meta['group'] = [f'injected: {kind}' if kind else 'held out' for kind in simulated.meta.anomaly]
+    return concat([simulated, real]), len(real)
+
+def _found(scores):
+    "How many injected anomalies rank above 99 % of the normal stars, in words"
+    normal = scores.anomaly[scores.group == 'held out']
+    injected = scores.anomaly[scores.group.str.startswith('injected')]
+    found = injected > normal.quantile(0.99)
+    return f'{found.sum()} of {len(found)} injected anomalies rank above 99 % of the normal stars'
+
+# %% ../nbs/09_cli.ipynb #481ef18c
+def run_demo(
+    out: str | Path,            # Folder for `model`, `scores.csv` and `report.html`; made, or written into
+    n: int = 4000,              # Simulated stars to train on, a tenth of them held out to validate and calibrate
+    epochs: int = 25,           # Passes over them
+    seed: int = 0,              # Seed of all random numbers
+    device: str | None = None,  # Torch device
+    quiet: bool = False,        # Say nothing
+    held_out: int = 200,        # Normal stars to score
+    each: int = 4,              # Stars to make odd, of every kind
+) -> Path:                      # The report
+    "Simulate, train, score, report"
+    from stellar_gen.data.tables import write_table
+    from stellar_gen.model import save_model
+    from stellar_gen.report import write_report
+    from stellar_gen.simulate.kinds import ANOMALIES
+    from stellar_gen.simulate.survey import simulate
+    out = Path(out)
+    _check_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.time()
+
+    def step(i, text):
+        _say(quiet, f'[{i}/4] {time.time() - start:4.0f} s  {text}')
+    odd = each * len(ANOMALIES)
+    step(1, f'simulating {n + held_out + odd:,} stars, {odd} of them made odd')
+    survey = simulate(n + held_out + odd, seed, {kind: each for kind in ANOMALIES})
+    step(2, f'training on {n:,} stars for {epochs} epochs')
+    model = _learned(survey[:n], epochs, seed, device, quiet)
+    save_model(model, out / 'model', overwrite=True)
+    step(3, f'scoring; reduced chi-square of held-out stars {model.info["losses"][-1]["chi2"]:.2f}')
+    spectra, real = _with_groups(survey[n:])
+    step(4, 'writing the report')
+    intro = _INTRO.format(n=n, real=real, held_out=held_out, odd=odd)
+    focus = range(len(spectra) - real, len(spectra))
+    scores = write_report(out / 'report.html', model, spectra, show=focus, top=5, intro=intro)
+    write_table(scores.sort_values('rank'), out / 'scores.csv')
+    for star in scores[scores.group == 'real'].itertuples():
+        _say(quiet, f'      {star.apogee_id}: S/N {star.snr:.0f}, reduced chi-square {star.chi2:.2f}, '
+                    f'anomaly {star.anomaly:.1f}')
+    _say(quiet, f'      {_found(scores)}')
+    return out / 'report.html'
+
+# %% ../nbs/09_cli.ipynb #db5d364a
 @app.command()
 def demo(
-    out:Annotated[Path, typer.Option(help='Folder to write into.')]=Path('demo'),
-    n:Annotated[int, typer.Option('--n', min=200, help='Simulated stars to train on.')]=4000,
-    epochs:Epochs=25, seed:Seed=0, device:Device=None, quiet:Quiet=False
+    out: Annotated[Path, typer.Option(help='Folder to write into.')] = Path('demo'),
+    n: Annotated[int, typer.Option('--n', min=200, help='Simulated stars to train on.')] = 4000,
+    epochs: Epochs = 25,
+    seed: Seed = 0,
+    device: Device = None,
+    quiet: Quiet = False,
 ):
     "Simulated survey, training, scores of real and simulated stars, and a report."
-    report = run_demo(out, n, epochs, seed, device, quiet)
-    typer.echo(f'report: {report.resolve()}')
+    page = run_demo(out, n, epochs, seed, device, quiet)
+    typer.echo(f'report: {page.resolve()}')
