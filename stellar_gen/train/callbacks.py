@@ -224,7 +224,9 @@ class Checkpoint(TrainingCallback):
 
     def transforms(self) -> list:
         "Transforms of training batches that draw random numbers"
-        return [t for t in self.loader().after_batch.fs if hasattr(t, 'seed') or getattr(t, 'generator', None) is not None]
+        def draws(transform):
+            return hasattr(transform, 'seed') or getattr(transform, 'generator', None) is not None
+        return list(filter(draws, self.loader().after_batch.fs))
 
     def check(self, state: dict) -> None:
         "Refuse the state of another training"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import fastai.callback.all  # gives Learner fit_one_cycle, lr_find, no_bar and the rest
 import numpy as np
@@ -95,12 +95,13 @@ class SpectraDL(DataLoader):
 
     def first(
         self,
-        n: int,                                              # How many stars
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:  # `flux`, `ivar` (n,P) and labels (n,k) or None
+        n: int,           # How many stars
+    ) -> tuple[Any, ...]:  # Tensors `flux`, `ivar` (n,P), and labels (n,k) or None
         "Some stars, spread over all"
         rows = self.rows[np.linspace(0, len(self.rows) - 1, min(n, len(self.rows))).astype(int)]
         some = self.spectra[rows]
-        return torch.from_numpy(some.flux), torch.from_numpy(some.ivar), None if self.labels is None else self.labels[rows]
+        labels = None if self.labels is None else self.labels[rows]
+        return torch.from_numpy(some.flux), torch.from_numpy(some.ivar), labels
 
 # %% ../../nbs/04_train.ipynb #c61ac14a
 SEEDS_APART = 1_000_000  # between the surveys of two simulators, so that their blocks of stars differ
@@ -144,8 +145,8 @@ class SimulatedDL(DataLoader):
 
     def first(
         self,
-        n: int,                                              # How many stars
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:  # `flux`, `ivar` (n,P) and labels (n,k) or None
+        n: int,           # How many stars
+    ) -> tuple[Any, ...]:  # Tensors `flux`, `ivar` (n,P), and labels (n,k) or None
         "The next stars"
         self.served += 1
         ready = self.recipe(self.simulator.draw(n, self.served))
@@ -179,7 +180,7 @@ def split_by_star(
 # %% ../../nbs/04_train.ipynb #5ac77fd1
 def prepared_store(
     store: SpectraStore,            # Spectra as read, or prepared already
-    recipe: Recipe | None = None,   # How they are to be prepared; default as they are, or else the one that suits their grid
+    recipe: Recipe | None = None,   # How they are to be prepared; default as they are, or as suits their grid
     quiet: bool = True,             # No progress bar
 ) -> tuple[SpectraStore, Recipe]:   # The prepared store and its recipe
     "A store itself if it is prepared; otherwise the one beside it, `NAME.prepared`, made or completed when needed"
@@ -208,7 +209,7 @@ def _star_ids(spectra: Spectra | SpectraStore, rows: np.ndarray) -> np.ndarray:
     return spectra.meta.apogee_id.to_numpy()[rows] if 'apogee_id' in spectra.meta else rows
 
 def spectra_dls(
-    spectra,                        # `Spectra` as read, a store of them (or its path), or a `Simulator`; `meta.apogee_id` names the stars
+    spectra,                        # `Spectra` as read, a store of them (or its path), or a `Simulator`
     recipe: Recipe | None = None,   # How to prepare them; default the one that suits their grid
     bs: int = 64,                   # Stars per batch
     valid: float = .1,              # Share of the stars to hold out
@@ -218,8 +219,8 @@ def spectra_dls(
     labels: Sequence[str] = (),     # Columns of `meta` that the network is told
     in_memory: int = IN_MEMORY,     # Stores of no more rows than this are read into memory
     quiet: bool = True,             # No progress bar while a store is prepared
-) -> DataLoaders:                   # Training and validation batches; the recipe is in `.recipe`, the row numbers in `.splits`
-    "fastai `DataLoaders` of prepared spectra"
+) -> DataLoaders:                   # Training and validation batches; with the `.recipe`, and row numbers in `.splits`
+    "fastai `DataLoaders` of prepared spectra, divided by `meta.apogee_id`"
     device = torch.device(device) if device is not None else default_device()
     training = dict(labels=labels, device=device, after_batch=Pipeline(list(augment), split_idx=0))
     held = dict(bs=VALID_BATCHES * bs, labels=labels, device=device)
@@ -229,7 +230,8 @@ def spectra_dls(
         recipe = recipe or Recipe()
         n = max(round(valid * len(spectra)), 1)
         splits = [np.arange(len(spectra)), np.arange(n)]
-        dls = DataLoaders(SimulatedDL(spectra, recipe, bs, **training), SpectraDL(recipe(spectra.draw(n)), **held), device=device)
+        train = SimulatedDL(spectra, recipe, bs, **training)
+        valid_dl = SpectraDL(recipe(spectra.draw(n)), **held)
     else:
         if isinstance(spectra, SpectraStore):
             spectra, recipe = prepared_store(spectra, recipe, quiet)
@@ -240,7 +242,8 @@ def spectra_dls(
         rows = _usable_rows(spectra)
         splits = [rows[side] for side in split_by_star(_star_ids(spectra, rows), valid, seed)]
         train = SpectraDL(spectra, splits[0], min(bs, len(splits[0])), shuffle=True, drop_last=True, **training)
-        dls = DataLoaders(train, SpectraDL(spectra, splits[1], **held), device=device)
+        valid_dl = SpectraDL(spectra, splits[1], **held)
+    dls = DataLoaders(train, valid_dl, device=device)
     dls.recipe = recipe
     dls.splits = splits
     return dls
@@ -366,10 +369,12 @@ def continue_from(
     "Network of a model, ready to be trained further"
     asked = ARCHS[arch]
     if lacking := [f'{k}={v}' for k, v in asked.items() if start.net.config[k] != v]:
-        raise ValueError(f'arch={arch!r} means {", ".join(lacking)}, which the model to start from has not: leave it out')
+        raise ValueError(f'arch={arch!r} means {", ".join(lacking)}, which the model to start from has not: '
+                         'leave it out')
     served, told = list(dls.train.label_names), list(start.net.labels)
     if served != told:
-        raise ValueError(f'the model to start from is told {told}, the batches hold {served}: make them with labels={told}')
+        raise ValueError(f'the model to start from is told {told}, the batches hold {served}: '
+                         f'make them with labels={told}')
     if dls.recipe != start.recipe:
         raise ValueError('the model to start from was trained on spectra prepared by another recipe: '
                          'make the batches with recipe=model.recipe')
@@ -388,7 +393,8 @@ def new_network(
 ) -> SpectraVAE:        # Its decoder draws the mean of training stars and their principal components
     "A network for the spectra that are served"
     flux, ivar, labels = dls.train.first(COMPONENTS_OF)
-    net = SpectraVAE(flux.shape[1], labels=dls.train.label_names, **ARCHS[arch], **kwargs)
+    of_grid = dict(n_pix=flux.shape[1], pixel_kms=dls.recipe.grid.pixel_kms)
+    net = SpectraVAE(labels=dls.train.label_names, **(of_grid | ARCHS[arch] | kwargs))
     net.start_at_components(flux, ivar, labels)
     return net
 

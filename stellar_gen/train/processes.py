@@ -81,7 +81,7 @@ class TrainJob:
     epochs: int                    # Passes over the training stars
     seed: int                      # Of the division, the weights, and the training
     start: str | None = None       # Model to go on from
-    recipe: Recipe | None = None   # How to prepare the spectra; default as they are, or as the model to go on from was told
+    recipe: Recipe | None = None   # How to prepare the spectra; default as they are, or as `start` was told
     processes: int = 1             # How many train
     log: Path | None = None        # CSV file for the losses
     overwrite: bool = False        # Replace a model that is already there
@@ -186,9 +186,9 @@ def train_store(
     processes: int = 1,               # How many to train with
     log=None,                         # CSV file for the losses
     overwrite: bool = False,          # Replace a model that is already there
-    final: Callable | None = None,    # What to do to the model before it is saved: a function of it and of the row numbers held out
+    final: Callable | None = None,    # Of the model and the row numbers held out: the model to save
     quiet: bool = True,               # No progress bar
-    recipe: Recipe | None = None,     # How to prepare the spectra; default the one that suits their grid, or that of `start`
+    recipe: Recipe | None = None,     # How to prepare them; default what suits their grid, or that of `start`
     loss: ElboLoss | str = 'normal',  # A loss, or the name of the likelihood that it assumes: `normal` or `student`
     **kwargs,                         # Passed to `SpectraVAE`
 ) -> TrainedModel:                    # The model as saved

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['NOT_FILLED', 'FLUX_STRETCH', 'SNR_SQUEEZE', 'UNSEEN', 'LOGVAR_RANGE', 'LOG_FLUX_RANGE', 'SCATTER_START',
            'COMPONENT_FLUX', 'SMALLEST_SCALE', 'SMALL_START', 'TINY_IVAR', 'LAYERS', 'PRIORS', 'FAR', 'STEPS_BACK',
-           'SLOW', 'PER_UNIT', 'LN_FASTEST', 'residual', 'ivar_with_scatter', 'gaussian_nll', 'kl_normal', 'Fit',
-           'scaled_flux', 'scaled_snr', 'AttentionPool', 'residual_block', 'transformer_block', 'Encoder', 'flux_of',
-           'gelu_slope', 'Basis', 'Decoder', 'start_at_components', 'Instrument', 'check_layers', 'SpectraVAE']
+           'LN_SLOW', 'LN_FASTEST', 'residual', 'ivar_with_scatter', 'gaussian_nll', 'kl_normal', 'Fit', 'scaled_flux',
+           'scaled_snr', 'AttentionPool', 'residual_block', 'transformer_block', 'Encoder', 'flux_of', 'gelu_slope',
+           'Basis', 'Decoder', 'start_at_components', 'Instrument', 'check_layers', 'SpectraVAE']
 
 # %% ../../nbs/03_vae.ipynb #393beaaf
 from typing import Any, NamedTuple
@@ -44,7 +44,7 @@ def gaussian_nll(
     flux: torch.Tensor,                 # Observed flux (B,P); may hold anything where `ivar` is 0
     ivar: torch.Tensor,                 # Inverse variance (B,P)
     scatter: torch.Tensor | float = 0,  # The model's own standard deviation, (P,), (B,P) or a number
-) -> torch.Tensor:                      # Half the chi-square (B,), and half the logarithm of what `scatter` multiplies the variance by
+) -> torch.Tensor:                      # (B,): half of chi-square, and of the logarithms of what `scatter` multiplies variances by
     "Negative log-likelihood of the flux, but for its constant"
     chi2 = ivar * residual(flux, recon, ivar)**2
     if not torch.is_tensor(scatter) and scatter == 0:
@@ -65,13 +65,13 @@ NOT_FILLED: Any = None  # a field that a call leaves out
 
 class Fit(NamedTuple):
     "What a network says of a batch of spectra"
-    flux: torch.Tensor                        # Drawn flux over the continuum (B,P); the encoder alone draws none
-    latents: torch.Tensor                     # Means of the latents (B,L)
-    logvar: torch.Tensor                      # Logarithms of their variances (B,L)
-    covariance: torch.Tensor = NOT_FILLED     # Their covariance (B,L,L), after a Newton step
-    slopes: torch.Tensor = NOT_FILLED         # What each latent changes in the coefficients (B,coefs,L), where a Newton step started
-    divergence: torch.Tensor = NOT_FILLED     # Divergence of the latents from the prior (B,L) or (B,1), nats
-    scatter: torch.Tensor | float = 0.        # The model's own standard deviation (P,); 0 where it learns none
+    flux: torch.Tensor                     # Drawn flux over the continuum (B,P); the encoder alone draws none
+    latents: torch.Tensor                  # Means of the latents (B,L)
+    logvar: torch.Tensor                   # Logarithms of their variances (B,L)
+    covariance: torch.Tensor = NOT_FILLED  # Their covariance (B,L,L), after a Newton step
+    slopes: torch.Tensor = NOT_FILLED      # Of the coefficients with each latent (B,coefs,L), where a Newton step started
+    divergence: torch.Tensor = NOT_FILLED  # Divergence of the latents from the prior (B,L) or (B,1), nats
+    scatter: torch.Tensor | float = 0.     # The model's own standard deviation (P,); 0 where it learns none
 
 # %% ../../nbs/03_vae.ipynb #7e780438
 FLUX_STRETCH = 4  # lines a few tenths deep come to about 1
@@ -129,14 +129,17 @@ def residual_block(
     channels: int,   # Features of a patch
 ) -> nn.Sequential:  # From (B,C,J) to (B,C,J)
     "Layers whose output is added to their input; neighbouring patches see each other"
-    return nn.Sequential(nn.ReLU(), nn.Conv1d(channels, channels, 5, padding=2), nn.ReLU(), nn.Conv1d(channels, channels, 1))
+    return nn.Sequential(
+        nn.ReLU(), nn.Conv1d(channels, channels, 5, padding=2),
+        nn.ReLU(), nn.Conv1d(channels, channels, 1))
 
 def transformer_block(
     channels: int,                # Features of a patch
 ) -> nn.TransformerEncoderLayer:  # From (B,J,C) to (B,J,C)
     "Layers through which all patches see each other"
-    return nn.TransformerEncoderLayer(channels, nhead=4, dim_feedforward=2*channels, dropout=0., activation='gelu',
-                                      batch_first=True, norm_first=True)
+    return nn.TransformerEncoderLayer(
+        channels, nhead=4, dim_feedforward=2*channels, dropout=0., activation='gelu',
+        batch_first=True, norm_first=True)
 
 # %% ../../nbs/03_vae.ipynb #a3860624
 class Encoder(nn.Module):
@@ -385,10 +388,10 @@ def check_layers(
         raise ValueError(f'{latent} latents are too few for the layers {", ".join(driven)} and a star')
 
 # %% ../../nbs/03_vae.ipynb #9f111678
-FAR = 2.                          # times the square root of L: farther from the origin than any draw of the prior
-STEPS_BACK = 2                    # Newton steps from there
-SLOW, PER_UNIT = np.log(5.), 1.   # logarithm of the rotation velocity (km/s) of the latent 0, and what a unit of it adds
-LN_FASTEST = 6.                   # 400 km/s, where stars break up
+FAR = 2.                 # times the square root of L: farther from the origin than any draw of the prior
+STEPS_BACK = 2           # Newton steps from there
+LN_SLOW = np.log(5.)     # logarithm of the rotation velocity (km/s) of the latent 0, to begin with
+LN_FASTEST = 6.          # 400 km/s, where stars break up
 
 class SpectraVAE(nn.Module):
     "Variational autoencoder for spectra on a grid of any length"
@@ -411,7 +414,7 @@ class SpectraVAE(nn.Module):
         sample: bool = True,                 # Draw latents in training; without it this is a plain autoencoder
         scatter: bool = False,               # Learn the model's own error in every pixel
         labels: tuple[str, ...] = (),        # Names of labels that encoder and decoder are told
-        layers: tuple[str, ...] = (),        # Of `rv`, `vsini`, `resolution`: done to the drawn spectrum; told if among `labels`, a latent otherwise
+        layers: tuple[str, ...] = (),        # Of `rv`, `vsini`, `resolution`: labels, or else latents, that act on what is drawn
         pixel_kms: float = PIXEL_KMS,        # Width of a pixel for `layers`, km/s
         prior: str = 'normal',               # Of the latents: `normal`, or `flow` (a neural spline flow, learned along)
     ):
@@ -428,12 +431,12 @@ class SpectraVAE(nn.Module):
         self.sample = sample
         self.labels = tuple(labels)
         self.layers = tuple(layers)
-        self.driven = [o for o in layers if o not in labels]  # layers that a latent drives: the first ones, in this order
+        self.driven = [o for o in layers if o not in labels]  # by the first latents, in this order
         told = 2 * len(labels)
         self.encoder = Encoder(n_pix, latent, patch, channels, blocks, transformer, heads, hidden, told)
         self.decoder = Decoder(n_pix, latent - len(self.driven) + told, hidden, coefs, stride, scatter)
         self.instrument = Instrument(pixel_kms)
-        self.speed = nn.Parameter(torch.tensor([SLOW, PER_UNIT])) if 'vsini' in self.driven else None
+        self.speed = nn.Parameter(torch.tensor([LN_SLOW, 1.])) if 'vsini' in self.driven else None
         self.register_buffer('label_mean', torch.zeros(len(labels)))
         self.register_buffer('label_scale', torch.ones(len(labels)))
         self.flow = None
@@ -572,7 +575,7 @@ class SpectraVAE(nn.Module):
         ivar: torch.Tensor,                  # Its inverse variance (B,P)
         labels: torch.Tensor | None = None,  # Labels (B,n), if the network is told any
         gradients: bool = False,             # Let gradients flow through it
-    ) -> Fit:                                # Latents a step further and their covariance; flux and slopes where the step started
+    ) -> Fit:                                # Latents a step further, their covariance; flux and slopes where it started
         "The least-squares solution of the decoder made linear"
         with torch.set_grad_enabled(gradients), torch.autocast(z.device.type, enabled=False):
             weight = ivar_with_scatter(ivar, self.scatter)                     # (B,P)
