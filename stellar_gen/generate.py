@@ -36,7 +36,7 @@ def _weights(flow):
     "Its weights by name, without the integers that every such flow has"
     return {name: value for name, value in flow.state_dict().items() if value.dtype == torch.float32}
 
-# %% ../nbs/07_generate.ipynb #e4f3764b
+# %% ../nbs/07_generate.ipynb #abf5a302
 @dataclass
 class Prior:
     "Where in the latents stars of given labels are"
@@ -63,7 +63,7 @@ class Prior:
 _FARTHEST = 6  # standard deviations from the mean latents that are drawn
 _SCALES = ['z_mean', 'z_scale', 'y_mean', 'y_scale', 'pool']  # arrays beside the weights
 
-# %% ../nbs/07_generate.ipynb #7112af90
+# %% ../nbs/07_generate.ipynb #47f10939
 _LEARNING_RATE = 2e-3
 _BATCH = 256         # stars
 _LABEL_NOISE = 0.004  # standard deviations
@@ -84,7 +84,7 @@ def _train_flow(flow, z, y, steps):
         rate.step()
     return loss.item()
 
-# %% ../nbs/07_generate.ipynb #d7677368
+# %% ../nbs/07_generate.ipynb #0668aacc
 _FEWEST = 100  # stars with all labels
 
 def learn_prior(
@@ -116,7 +116,7 @@ def learn_prior(
     model.info['prior'] = dict(labels=prior.labels, n=len(z), loss=loss)
     return model
 
-# %% ../nbs/07_generate.ipynb #a346d88b
+# %% ../nbs/07_generate.ipynb #b484447c
 def prior_of(
     model: TrainedModel,  # A model that has learned where stars are
 ) -> Prior:               # Flow and figures
@@ -166,7 +166,7 @@ def _completed(prior, y, rng):
         star[~known] = prior.pool[rng.choice(like)][~known]
     return full
 
-# %% ../nbs/07_generate.ipynb #9fada920
+# %% ../nbs/07_generate.ipynb #18e7dab1
 def _from_labels(model, n, labels, rng, seed):
     "Latents (n,L) of stars with labels, and these labels by name"
     prior = prior_of(model)
@@ -181,7 +181,7 @@ def _from_labels(model, n, labels, rng, seed):
     meta = {label: transform_of(label).back(values) for label, values in zip(prior.labels, y.T)}
     return prior.draw(y, seed), meta
 
-# %% ../nbs/07_generate.ipynb #7345a018
+# %% ../nbs/07_generate.ipynb #f9d7c2aa
 _NEIGHBOURS = 50  # normal stars that say how a star may vary
 
 def _near(model, star, n, spread, rng):
@@ -201,12 +201,14 @@ def _between(model, pair, n):
     first, last = label_inputs(model, pair).x[:, :-1]
     return first + np.linspace(0, 1, n)[:, None] * (last - first)
 
-# %% ../nbs/07_generate.ipynb #cef6fae6
+# %% ../nbs/07_generate.ipynb #afc13547
 _COARSEST = 1000    # resolving power
 _REGULAR = 1e-3     # relative difference of the widths of pixels on a logarithmic grid
 
 def _blur_to(resolution, grid):
     "Resolving power of the blur that brings a survey's spectra down to `resolution`"
+    if not np.isfinite(grid.resolution):
+        raise ValueError(f'resolution={resolution}: the resolving power of {grid} is not known')
     if not _COARSEST <= resolution < grid.resolution:
         raise ValueError(f'resolution={resolution}: choose one from {_COARSEST:,} to below {grid.resolution:,.0f}')
     return (resolution**-2 - grid.resolution**-2)**-0.5
@@ -215,14 +217,14 @@ def _changed(flux, grid, vsini, rv, resolution):
     "Flux (N,P) with rotation, a velocity and less resolution, where they are asked for"
     if vsini is None and rv is None and resolution is None:
         return flux
+    changes = dict(vsini=vsini, rv=rv, resolution=None if resolution is None else _blur_to(resolution, grid))
     steps = np.diff(np.log(grid.wave))
     if np.ptp(steps) > _REGULAR * steps.mean():
         raise ValueError('vsini, rv and resolution need a logarithmic grid: the pixels of this model have many widths')
-    changes = dict(vsini=vsini, rv=rv, resolution=None if resolution is None else _blur_to(resolution, grid))
     asked = {name: np.full(len(flux), value) for name, value in changes.items() if value is not None}
     return shift_and_blur(flux, **asked, pixel_kms=grid.pixel_kms)
 
-# %% ../nbs/07_generate.ipynb #3f26679a
+# %% ../nbs/07_generate.ipynb #449e7733
 _USUAL_TEFF = 5000.  # K, of a star without labels: gives its continuum a slope
 _DARKEST = 1e-3      # of the continuum, whose photons are counted
 
@@ -247,7 +249,7 @@ def _recorded(grid, flux, meta, snr, seed):
     ivar = np.where(grid.lit, error**-2, 0)
     return Spectra(grid, np.where(grid.lit, noisy, np.nan), ivar, None, meta.assign(snr=snr))
 
-# %% ../nbs/07_generate.ipynb #f6730ec7
+# %% ../nbs/07_generate.ipynb #b7ead6e9
 _USUAL_N = 10       # stars, where nothing says how many
 _AT_A_TIME = 256    # stars that are drawn in one pass
 
@@ -309,7 +311,7 @@ def two_sample_auc(
     p = cross_val_predict(classifier, x, y, cv=folds, method='predict_proba')[:, 1]
     return float(roc_auc_score(y, p))
 
-# %% ../nbs/07_generate.ipynb #a630a2fb
+# %% ../nbs/07_generate.ipynb #9b868c19
 def density_coverage(
     real: np.ndarray,  # Features of real stars (N,F)
     made: np.ndarray,  # Features of generated stars (M,F)
