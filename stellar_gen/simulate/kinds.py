@@ -608,11 +608,12 @@ class CoolCompanion(Kind):
         return f'the spectrum of a cool dwarf (3,500 K) with {share:.0%} of the light'
 
 # %% ../../nbs/00h_kinds.ipynb #d1c7e129
-def _moved_back(values: np.ndarray, lag: int) -> np.ndarray:
-    "Pixels moved to the blue by a number of them (P,); 0 where nothing has come from"
-    out = np.zeros_like(values)
-    start, stop = max(-lag, 0), len(values) - max(lag, 0)
-    out[start:stop] = values[start + lag:stop + lag]
+def _moved_back(values: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    "Pixels (P,) moved to the blue by each lag (m,P), float32; 0 at the end from where nothing has come"
+    out = np.zeros((len(lags), len(values)), np.float32)
+    for row, lag in zip(out, lags):
+        start, stop = max(-lag, 0), len(values) - max(lag, 0)
+        row[start:stop] = values[start + lag:stop + lag]
     return out
 
 @add_kind
@@ -623,7 +624,7 @@ class Velocity(Kind):
     needs = 'logarithmic pixels'
     KMS = 40.           # km/s
     FARTHEST = 166.     # km/s that are searched either way
-    AROUND = 2          # pixels that are tried to either side of the best
+    SHORT = 2           # pixels by which a displacement may be found too small
 
     def labels(self, star, amplitude, rng):
         return dict(rv=star['rv'] + amplitude * self.KMS * rng.choice([-1, 1]))
@@ -634,19 +635,23 @@ class Velocity(Kind):
 
     def undo(self, star):
         farthest = int(self.FARTHEST / star.grid.pixel_kms)
-        left = {lag: self.misfit(star, lag) for lag in range(-farthest, farthest + 1)}
-        best = min(left, key=left.__getitem__)
-        lags = range(best - self.AROUND, best + self.AROUND + 1)
-        flux, ivar = (np.stack([_moved_back(o, lag) for lag in lags]) for o in (star.flux, star.ivar))
-        return star.try_each(flux, ivar, [lag * star.grid.pixel_kms for lag in lags], self.words)
+        searched = np.arange(-farthest, farthest + 1)
+        best = searched[self.misfits(star, searched).argmin()]
+        outward = 1 if best >= 0 else -1
+        lags = best + outward * np.arange(self.SHORT + 1)
+        flux, ivar = _moved_back(star.flux, lags), _moved_back(star.ivar, lags)
+        return star.try_each(flux, ivar, lags * star.grid.pixel_kms, self.words)
 
-    def misfit(self, star, lag):
-        "Chi-square of the star moved back by some pixels, when the latents have adapted to it"
-        flux, weight = _moved_back(star.flux, lag), _moved_back(star.weight, lag)
-        residual = np.where(weight > 0, flux - star.drawn, 0)
-        information = (star.tangents * weight) @ star.tangents.T + np.eye(len(star.tangents))
-        pull = star.tangents @ (weight * residual)
-        return (weight * residual**2).sum() - pull @ np.linalg.solve(information, pull)
+    def misfits(self, star, lags):
+        "Chi-square of the star moved back by each lag (m,), in pixels, when the latents have adapted to it"
+        changes = star.tangents.astype(np.float32)                                     # (L,P)
+        flux, weight = _moved_back(star.flux, lags), _moved_back(star.ivar, lags)      # (m,P)
+        residual = np.where(weight > 0, flux - star.drawn, 0).astype(np.float32)       # (m,P)
+        pull = (weight * residual) @ changes.T                                         # (m,L)
+        products = (changes[:, None] * changes).reshape(-1, len(star.grid))            # (L*L,P)
+        information = (weight @ products.T).reshape(len(lags), *2 * pull.shape[1:])    # (m,L,L)
+        adapted = np.linalg.solve(information + np.eye(len(changes)), pull[:, :, None])[:, :, 0]
+        return (weight * residual**2).sum(1) - (pull * adapted).sum(1)
 
     def words(self, amplitude, velocity):
         return f'all lines displaced by {velocity:+.0f} km/s'
