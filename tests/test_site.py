@@ -1,80 +1,159 @@
 "The site, built and opened in a browser: every page, every link, the search, a telephone"
-import functools, http.server, re, shutil, subprocess, sys, threading
+import functools
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+import yaml
 
-pytestmark = pytest.mark.xdist_group('site') # one worker builds the site, once
+pytestmark = pytest.mark.xdist_group('site')  # one worker builds the site, once
+PAGES = {'index.html', 'data.html', 'howto_score.html', 'benchmarks.html', 'api.html', 'changelog.html', 'citation.html'}
+TELEPHONE = dict(width=390, height=844)  # CSS pixels
+READABLE = 14    # CSS pixels, of text at least
+CONTRAST = 4.5   # of text at least: WCAG 2.1, AA
+BROKEN = '''() => [...document.querySelectorAll('img')].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)'''
+NAMELESS = '''() => [...document.querySelectorAll('img')].filter(i => !i.alt).map(i => i.src.slice(0, 60))'''
+TEXT = '''() => {
+    const s = getComputedStyle(document.querySelector('article p'))
+    return [parseFloat(s.fontSize), s.color, getComputedStyle(document.body).backgroundColor]
+}'''
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
 
 @pytest.fixture(scope='module')
-def site(tmp_path_factory):
+def site():
     "Address of the built site on this machine, and its folder"
     root = Path(__file__).parent.parent.resolve()
     r = subprocess.run([sys.executable, 'tools/docs.py'], cwd=root, capture_output=True, text=True)
-    assert r.returncode==0, r.stderr[-3000:]
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args): pass
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=root/'_docs'))
+    assert r.returncode == 0, r.stderr[-3000:]
+    handler = functools.partial(Quiet, directory=root / '_docs')
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}/',root/'_docs'
+    yield f'http://127.0.0.1:{server.server_port}/', root / '_docs'
     server.shutdown()
+
 
 @pytest.fixture(scope='module')
 def browser():
     chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    if not chromium: pytest.skip('no chromium on this machine: apt-get install chromium')
+    if not chromium:
+        pytest.skip('no chromium on this machine: apt-get install chromium')
     from playwright.sync_api import sync_playwright
     with sync_playwright() as p:
         b = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
         yield b
         b.close()
 
-def sidebar(folder):
+
+def sidebar():
     "Pages of `_quarto.yml`, by the names they have on the site"
-    sys.path.insert(0, str(folder.parent/'tools'))
     from docs import contents
-    return [page for _,entries in contents() for *_,page in entries]
+    return [page for _, entries in contents() for *_, page in entries]
+
+
+# ------------------------------------------------------------------------------------------------------ every page
+def listen(tab, url, odd):
+    "Write down whatever a page complains of, and what it asks of other servers"
+    def note(text):
+        odd.append(f'{tab.url}: {text}')
+
+    def on_console(message):
+        if message.type in ('error', 'warning'):
+            note(f'{message.type}: {message.text}')
+
+    def on_failure(request):
+        if 'ERR_ABORTED' not in str(request.failure):  # aborted: the next page was asked for
+            note(f'{request.url} failed: {request.failure}')
+
+    def on_request(request):
+        if not request.url.startswith((url, 'data:')):
+            note(f'asks {request.url}')
+
+    def on_response(response):
+        if response.status >= 400:
+            note(f'{response.url} is {response.status}')
+
+    tab.on('console', on_console)
+    tab.on('pageerror', note)
+    tab.on('requestfailed', on_failure)
+    tab.on('request', on_request)
+    tab.on('response', on_response)
+
+
+def lost_links(links, anchors, url, folder):
+    "Links into the site that lead nowhere"
+    for page, hrefs in links.items():
+        for href in hrefs:
+            if not href.startswith(url):
+                continue
+            target, anchor = urldefrag(href[len(url):])
+            target = target or 'index.html'
+            if not (folder / unquote(target)).is_file():
+                yield f'{page}: link to {target}, which is not there'
+            elif anchor and target in anchors and unquote(anchor) not in anchors[target]:
+                yield f'{page}: link to {target}#{anchor}, which is not there'
+
 
 def test_every_page_opens_without_a_complaint(site, browser):
-    url,folder = site
-    pages = sidebar(folder)
-    assert len(pages)>=40 and {'index.html','data.html','howto_score.html','benchmarks.html','api.html','changelog.html','citation.html'}<=set(pages)
-    links,anchors,odd = {},{},[]
+    url, folder = site
+    pages = sidebar()
+    assert len(pages) >= 40 and PAGES <= set(pages)
+    links, anchors, odd = {}, {}, []
     tab = browser.new_page()
-    tab.on('console', lambda m: odd.append(f'{tab.url}: {m.type}: {m.text}') if m.type in ('error','warning') else None)
-    tab.on('pageerror', lambda e: odd.append(f'{tab.url}: {e}'))
-    tab.on('requestfailed', lambda r: odd.append(f'{tab.url}: {r.url} failed: {r.failure}') if 'ERR_ABORTED' not in str(r.failure) else None) # aborted: the next page was asked for
-    tab.on('request', lambda r: odd.append(f'{tab.url}: asks {r.url}') if not r.url.startswith((url,'data:')) else None)
-    tab.on('response', lambda r: odd.append(f'{tab.url}: {r.url} is {r.status}') if r.status>=400 else None)
+    listen(tab, url, odd)
     for p in pages:
-        assert tab.goto(url+p).ok
+        assert tab.goto(url + p).ok
         links[p] = tab.eval_on_selector_all('a[href]', 'l => l.map(a => a.href)')
         anchors[p] = set(tab.eval_on_selector_all('[id]', 'l => l.map(a => a.id)'))
-        assert tab.locator('h1').count()==1, p
-        if broken := tab.eval_on_selector_all('img', 'l => l.filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)'): odd.append(f'{p}: pictures {broken}')
-        if nameless := tab.eval_on_selector_all('img', 'l => l.filter(i => !i.alt).map(i => i.src.slice(0, 60))'): odd.append(f'{p}: pictures without a text {nameless}')
+        assert tab.locator('h1').count() == 1, p
+        odd += [f'{p}: picture {o}' for o in tab.evaluate(BROKEN)]
+        odd += [f'{p}: picture without a text {o}' for o in tab.evaluate(NAMELESS)]
     tab.close()
-    for p,hrefs in links.items():
-        for h in hrefs:
-            if not h.startswith(url): continue
-            page,anchor = urldefrag(h[len(url):])
-            page = page or 'index.html'
-            if not (folder/unquote(page)).is_file(): odd.append(f'{p}: link to {page}, which is not there')
-            elif anchor and page in anchors and unquote(anchor) not in anchors[page]: odd.append(f'{p}: link to {page}#{anchor}, which is not there')
+    odd += lost_links(links, anchors, url, folder)
     assert not odd, '\n'.join(odd[:20])
 
-def test_learn_path_is_in_order(root):
-    "The sidebar lists the numbered notebooks in the order of their numbers"
-    import yaml
-    sections = {o['section']:o['contents'] for o in yaml.safe_load((root/'_quarto.yml').read_text())['website']['sidebar']['contents'] if isinstance(o, dict)}
-    assert [f[:2] for f in sections['Learn']]==sorted(f[:2] for f in sections['Learn'])
-    known = {f for o in sections.values() for f in o}|{'index.ipynb'}
-    assert {p.name for p in (root/'nbs').glob('[!_.]*.ipynb')}<=known
 
+def test_a_broken_page_would_be_found(site, browser):
+    "The check above can fail: a page with a picture and a link to nowhere, and a script that stumbles"
+    url, folder = site
+    page = folder / 'broken.html'
+    page.write_text('<h1>x</h1><a href="nowhere.html">x</a><img src="nowhere.png" alt="x"><script>undefined_function()</script>')
+    odd = []
+    tab = browser.new_page()
+    listen(tab, url, odd)
+    tab.goto(url + 'broken.html')
+    tab.wait_for_timeout(200)
+    broken = tab.evaluate(BROKEN)
+    odd += lost_links({'broken.html': [f'{url}nowhere.html']}, {}, url, folder)
+    text = '\n'.join(odd)
+    assert broken and 'nowhere.png is 404' in text and 'undefined_function' in text and 'link to nowhere.html' in text
+    tab.close()
+    page.unlink()
+
+
+def test_learn_path_is_in_order(root):
+    "The sidebar lists the numbered notebooks in their order, and every notebook somewhere"
+    contents = yaml.safe_load((root / '_quarto.yml').read_text())['website']['sidebar']['contents']
+    sections = {o['section']: o['contents'] for o in contents if isinstance(o, dict)}
+    assert sections['Learn'] == sorted(p.name for p in (root / 'nbs').glob('[0-9]*.ipynb'))
+    known = {f for o in sections.values() for f in o} | {'index.ipynb'}
+    assert {p.name for p in (root / 'nbs').glob('[!_.]*.ipynb')} <= known
+
+
+# ------------------------------------------------------------------------------------------------------ using it
 def test_search_finds_a_function(site, browser):
     tab = browser.new_page()
-    tab.goto(site[0]+'index.html')
+    tab.goto(site[0] + 'index.html')
     tab.locator('.md-search__input').click()
     tab.keyboard.type('continuum_normalize')
     hit = tab.locator('.md-search-result__link').first
@@ -84,10 +163,11 @@ def test_search_finds_a_function(site, browser):
     tab.wait_for_url(re.compile('preprocess|api'))
     tab.close()
 
+
 def test_code_can_be_copied(site, browser):
-    context = browser.new_context(permissions=['clipboard-read','clipboard-write'])
+    context = browser.new_context(permissions=['clipboard-read', 'clipboard-write'])
     tab = context.new_page()
-    tab.goto(site[0]+'data.html')
+    tab.goto(site[0] + 'data.html')
     block = tab.locator('div.highlight:has-text("sample_spectra()")').first
     block.hover()
     block.locator('.md-clipboard, [data-md-type=copy]').first.click()
@@ -95,48 +175,64 @@ def test_code_can_be_copied(site, browser):
     assert 'sample_spectra' in tab.evaluate('navigator.clipboard.readText()')
     context.close()
 
-@pytest.mark.parametrize('scheme', ['light','dark'])
+
+def numbers(colour):
+    "Red, green, blue and opacity of a CSS colour"
+    return ([float(o) for o in re.findall(r'[\d.]+', colour)] + [1.])[:4]
+
+
+def linear(value):
+    "Share of the full light of a channel, of 255"
+    value = value / 255
+    return value / 12.92 if value <= .04045 else ((value + .055) / 1.055)**2.4
+
+
+def luminance(colour):
+    return sum(weight * linear(value) for weight, value in zip((.2126, .7152, .0722), colour))
+
+
+def contrast(front, back):
+    "Ratio of luminances of two CSS colours, the first laid over the second: <https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio>"
+    *front, opacity = numbers(front)
+    *back, _ = numbers(back)
+    seen = [opacity * f + (1 - opacity) * b for f, b in zip(front, back)]
+    low, high = sorted((luminance(seen), luminance(back)))
+    return (high + .05) / (low + .05)
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_pages_fit_a_telephone(site, browser, scheme):
-    "Nothing wider than the screen, text of a readable size, and a contrast of at least 4.5 (WCAG 2.1, AA)"
-    context = browser.new_context(viewport=dict(width=390, height=844), color_scheme=scheme)
+    "Nothing is wider than the screen, text is of a readable size and stands out"
+    context = browser.new_context(viewport=TELEPHONE, color_scheme=scheme)
     tab = context.new_page()
-    for p in sidebar(site[1]):
-        tab.goto(site[0]+p)
-        assert tab.evaluate('document.documentElement.scrollWidth')<=390, p
-        size,front,back = tab.evaluate('''() => { const s = getComputedStyle(document.querySelector('article p')); return [parseFloat(s.fontSize), s.color, getComputedStyle(document.body).backgroundColor] }''')
-        assert size>=14, p
-        assert contrast(front, back)>=4.5, (p, front, back)
+    for p in sidebar():
+        tab.goto(site[0] + p)
+        assert tab.evaluate('document.documentElement.scrollWidth') <= TELEPHONE['width'], p
+        size, front, back = tab.evaluate(TEXT)
+        assert size >= READABLE, p
+        assert contrast(front, back) >= CONTRAST, (p, front, back)
     context.close()
 
-def contrast(a, b):
-    "Ratio of luminances of two CSS colours, the first laid over the second: <https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio>"
-    (*front,alpha),(*back,_) = (([float(o) for o in re.findall(r'[\d.]+', c)]+[1.])[:4] for c in (a,b))
-    front = [alpha*f+(1-alpha)*o for f,o in zip(front, back)]
-    def luminance(c): return sum(w*(v/12.92 if v<=.04045 else ((v+.055)/1.055)**2.4) for w,v in zip((.2126,.7152,.0722), (o/255 for o in c)))
-    hi,lo = sorted((luminance(front),luminance(back)), reverse=True)
-    return (hi+.05)/(lo+.05)
 
 def test_markdown_beside_every_page(site):
     "`llms.txt` names a Markdown file for each page, and it is there and says something"
     folder = site[1]
-    text = (folder/'llms.txt').read_text()
+    text = (folder / 'llms.txt').read_text()
     assert text.startswith('# stellar_gen\n\n> ')
     names = re.findall(r'\]\(\S+/([\w.]+\.html\.md)\)', text)
-    assert {n[:-3] for n in names}==set(sidebar(folder))
+    assert {n[:-3] for n in names} == set(sidebar())
     for n in names:
-        md = (folder/n).read_text()
-        assert md.startswith('# ') and len(md)>400 and '<style' not in md and '](http://127' not in md, n
-    assert 'continuum_normalize' in (folder/'preprocess.html.md').read_text()
+        md = (folder / n).read_text()
+        assert md.startswith('# ') and len(md) > 400 and '<style' not in md and '](http://127' not in md, n
+    assert 'continuum_normalize' in (folder / 'preprocess.html.md').read_text()
 
-def test_a_broken_link_would_be_found(site, browser):
-    "The check above can fail: a page with a link and a picture to nowhere"
-    url,folder = site
-    (folder/'broken.html').write_text('<h1>x</h1><img src="nowhere.png" alt="x"><script>undefined_function()</script>')
-    bad = []
-    tab = browser.new_page()
-    tab.on('response', lambda r: bad.append(r.status) if r.status>=400 else None)
-    tab.on('pageerror', lambda e: bad.append(str(e)))
-    tab.goto(url+'broken.html')
-    tab.wait_for_timeout(200)
-    assert 404 in bad and any('undefined_function' in str(o) for o in bad)
-    (folder/'broken.html').unlink(); tab.close()
+
+def test_api_page_tells_of_every_room(site):
+    "In reading order, each with its public names"
+    from docs import rooms
+    from stellar_gen._lazy import public_names
+    text = (site[1] / 'api.html.md').read_text()
+    assert re.findall(r'^## stellar_gen\.(\S+)', text, re.M) == list(rooms())
+    for name in ('Grid', 'TrainedModel', 'calibrate', 'denoise'):
+        assert f'[`{name}`](' in text, name
+    assert 'read_spectrum' in public_names('data.files') and '[`read_spectrum`](' in text
