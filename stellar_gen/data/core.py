@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['C_KMS', 'APOGEE_WAVE', 'CHIPS', 'APOGEE', 'APOGEE_PIXMASK', 'STARFLAG', 'ASPCAPFLAG', 'PARAMFLAG', 'BAD_PIXELS',
-           'LINES', 'Grid', 'decode', 'Spectra', 'concat', 'plot_spectra']
+           'LINES', 'Grid', 'decode', 'as_frame', 'Spectra', 'concat', 'plot_spectra']
 
 # %% ../../nbs/00_data.ipynb #507be002
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from astropy import units as u
+from astropy.io import fits
+from astropy.table import Column
 from astropy.table import Table
 
 # %% ../../nbs/00_data.ipynb #01b7154d
@@ -214,13 +218,190 @@ def decode(
 # %% ../../nbs/00_data.ipynb #e676588c
 BAD_PIXELS = APOGEE_PIXMASK(0b11111111) | APOGEE_PIXMASK.NOT_ENOUGH_PSF | APOGEE_PIXMASK.SIG_SKYLINE
 
+# %% ../../nbs/00_data.ipynb #7768fbad
+_NOT_MEASURED = -9999    # what the survey writes where nothing was measured; -9999.99 and the like too
+_PADDING = ' \t\r\n\0'     # around a text
+_BITMASK = re.compile('flag|mask|bits|target')  # in the names of bitmasks
+
+def _text_column(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    "Text without padding, empty where it is missing; bytes are decoded"
+    if values.dtype.kind == 'S':
+        values = np.char.decode(values, 'utf-8', 'replace')
+    if values.dtype.kind == 'U':
+        text = np.char.strip(values, _PADDING).astype(object)
+    else:
+        decoded = [value.decode('utf-8', 'replace') if isinstance(value, bytes) else value for value in values]
+        text = np.array([value.strip(_PADDING) if isinstance(value, str) else '' for value in decoded], object)
+    text[missing] = ''
+    return text
+
+def _whole_column(values: np.ndarray, missing: np.ndarray, name: str):
+    "Whole numbers, and which of them are missing"
+    if values.dtype.kind == 'i' and not _BITMASK.search(name.lower()):
+        missing = missing | (values == _NOT_MEASURED)
+    if not missing.any():
+        return values.astype(values.dtype.newbyteorder('='), copy=False)
+    widest = np.uint64 if values.dtype.kind == 'u' else np.int64
+    return pd.arrays.IntegerArray(values.astype(widest), missing)
+
+def _object_column(values: np.ndarray, missing: np.ndarray, name: str):
+    "Python objects as text or numbers, where all that are known are text or numbers"
+    missing = missing | np.asarray(pd.isna(values), bool)
+    known = values[~missing]
+    kind = pd.api.types.infer_dtype(known, skipna=False)
+    if kind in ('string', 'bytes', 'empty') or all(isinstance(value, str | bytes) for value in known):
+        return _text_column(values, missing)
+    filled = np.where(missing, 0, values)
+    if kind == 'integer':
+        return _exact_column(filled, missing, name)
+    kinds = {'floating': float, 'mixed-integer-float': float, 'boolean': bool}
+    return _plain_column(filled.astype(kinds[kind]), missing, name) if kind in kinds else values
+
+def _exact_column(numbers: np.ndarray, missing: np.ndarray, name: str):
+    "Whole numbers of Python in the first type that holds them all; as they are if none does"
+    for dtype in (np.int64, np.uint64):
+        try:
+            return _whole_column(np.array(numbers.tolist(), dtype), missing, name)
+        except OverflowError:
+            pass
+    return np.where(missing, None, numbers)
+
+def _plain_column(
+    values,                             # NumPy array, column of a `Table` with or without mask, or pandas series, (N,)
+    missing: np.ndarray | None = None,  # Which rows are missing (N,), where `values` does not say
+    name: str = '',                     # Name of the column, by which a bitmask is known
+):                                      # NumPy or pandas array (N,) in native byte order
+    "A column of any kind as pandas wants it, with its gaps"
+    if isinstance(values, pd.Series):
+        return _series_column(values, name)
+    hidden = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(len(values), bool)
+    missing = hidden if missing is None else hidden | missing
+    values = np.asarray(getattr(values, 'data', values) if np.ma.isMaskedArray(values) else values)
+    kind = values.dtype.kind
+    if kind in 'SU':
+        return _text_column(values, missing)
+    if kind == 'O':
+        return _object_column(values, missing, name)
+    if kind in 'iu':
+        return _whole_column(values, missing, name)
+    if kind == 'b':
+        return pd.arrays.BooleanArray(values.copy(), missing) if missing.any() else values
+    if kind == 'f':
+        missing = missing | ((values <= _NOT_MEASURED) & (values > _NOT_MEASURED - 1))
+        values = np.where(missing, np.nan, values)
+    return values.astype(values.dtype.newbyteorder('='), copy=False)
+
+def _series_column(column: pd.Series, name: str):
+    "A series of any type as `_plain_column` returns it; a date stays what it is"
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    if isinstance(column.dtype, pd.StringDtype):
+        return column.str.strip(_PADDING).fillna('').to_numpy(object)
+    missing = column.isna().to_numpy()
+    numeric = getattr(column.dtype, 'numpy_dtype', column.dtype)
+    if getattr(numeric, 'kind', 'O') in 'iufb':
+        values = column.fillna(numeric.type(0)) if missing.any() and numeric.kind != 'f' else column
+        nothing = dict(na_value=np.nan) if numeric.kind == 'f' else {}
+        return _plain_column(values.to_numpy(numeric, **nothing), missing, name)
+    if pd.api.types.is_string_dtype(column) or column.dtype == object:
+        return _object_column(column.to_numpy(object), missing, name)
+    return column.array
+
+# %% ../../nbs/00_data.ipynb #6a3989c2
+_POSITIONS = ('ra', 'dec', 'raj2000', 'dej2000', 'ra_icrs', 'de_icrs')  # columns that are angles in degrees
+_UNITS = dict.fromkeys(_POSITIONS, 'deg') | dict(pmra='mas/yr', pmdec='mas/yr', parallax='mas')
+_SPELLED = {'degrees': 'deg', 'degs': 'deg', 'radians': 'rad', 'hours': 'hourangle', 'h': 'hourangle', 'hr': 'hourangle'}
+
+def _known_unit(unit, name: str):
+    "A unit of astropy; None if nobody knows it and nothing rests on it"
+    spelled = str(unit).strip()
+    if name in _POSITIONS:
+        spelled = _SPELLED.get(spelled.lower(), spelled)
+    try:
+        return u.Unit(spelled)
+    except ValueError:
+        if name in _UNITS:
+            raise ValueError(f'the unit {spelled!r} of column {name} is unknown: give it in {_UNITS[name]}') from None
+        return None
+
+def _scale(unit, name: str) -> float:
+    "What a column in a unit is to be multiplied with"
+    name = name.lower()
+    unit = _known_unit(unit, name) if str(unit or '').strip() else None
+    if unit is None or unit == u.dimensionless_unscaled:
+        return 1.
+    wanted = _UNITS.get(name)
+    if wanted is None and unit.is_equivalent(u.Unit('mas/yr')):
+        wanted = 'mas/yr'
+    if wanted is None and unit in (u.rad, u.hourangle):
+        wanted = 'deg'
+    if wanted is None:
+        return 1.
+    if not unit.is_equivalent(u.Unit(wanted)):
+        raise ValueError(f'column {name} is in {unit}, not in {wanted} or a unit that can be turned into it')
+    return unit.to(wanted)
+
+def _scaled(column, unit, name: str):
+    "A column in the unit that the library means"
+    scale = _scale(unit, name)
+    return column if scale == 1 else np.asarray(pd.array(column), float) * scale
+
+def _split(name: str, values, symbols: dict[str, list[str]]) -> dict[str, Any]:
+    "One column as several, if it holds an array (of any shape) per row"
+    if values.ndim == 1:
+        return {name: values}
+    n = values.shape[1]
+    names = symbols.get('param' if 'param' in name.lower() else 'elem', [])
+    labels = names if len(names) == n else range(n)
+    columns: dict[str, Any] = {}
+    for i, label in enumerate(labels):
+        columns |= _split(f'{name}_{label}', values[:, i], symbols)
+    return columns
+
+# %% ../../nbs/00_data.ipynb #2035831b
+def _nulls_of_fits(table, name: str) -> np.ndarray | None:
+    "Which rows of a FITS table have no value: those with its TNULL, or neither true nor false; None if no row can"
+    column, raw = table.columns[name], table.view(np.ndarray)[name]
+    if column.null is not None and raw.dtype.kind in 'iu':
+        return raw == column.null
+    return raw == 0 if column.format.format == 'L' and raw.dtype.kind in 'iu' else None
+
+def _parts_of(table, name: str, symbols: dict[str, list[str]] | None = None) -> dict[str, Any]:
+    "A column of a `Table`, record array or FITS table as plain columns"
+    column = table[name]
+    if hasattr(column, 'icrs'):  # positions of astropy
+        return dict(ra=column.icrs.ra.deg, dec=column.icrs.dec.deg)
+    if isinstance(table, Table) and not isinstance(column, Column | u.Quantity):
+        return {name: table[[name]].to_pandas()[name].array}
+    unit = table.columns[name].unit if hasattr(table, 'columns') else None
+    values = column.value if isinstance(column, u.Quantity) else column
+    if hasattr(values, 'unmasked'):  # a quantity with a mask
+        values = np.ma.array(values.unmasked, mask=values.mask)
+    nulls = _nulls_of_fits(table, name) if isinstance(table, fits.FITS_rec) else None
+    missing = {} if nulls is None else _split(name, nulls, symbols or {})
+    parts = _split(name, values, symbols or {})
+    return {part: _scaled(_plain_column(one, missing.get(part), part), unit, name) for part, one in parts.items()}
+
+def as_frame(
+    table,  # `DataFrame`, `Table`, `QTable`, `SkyCoord`, record array, array of a FITS table, or columns by name
+) -> pd.DataFrame:  # A row each; a `DataFrame` as it is
+    "A table of any kind as a pandas table, with its gaps, positions in degrees and proper motions in mas/yr"
+    if isinstance(table, pd.DataFrame):
+        return table
+    if hasattr(table, 'icrs'):
+        return pd.DataFrame(dict(ra=np.atleast_1d(table.icrs.ra.deg), dec=np.atleast_1d(table.icrs.dec.deg)))
+    names = table.colnames if isinstance(table, Table) else getattr(getattr(table, 'dtype', None), 'names', None)
+    if names is None:
+        return pd.DataFrame(table)
+    columns: dict[str, Any] = {}
+    for name in names:
+        columns |= _parts_of(table, name)
+    return pd.DataFrame(columns, index=range(len(table)))
+
 # %% ../../nbs/00_data.ipynb #5f1c3b8e
-def _as_frame(meta: pd.DataFrame | Table | None, rows: int) -> pd.DataFrame:
+def _meta_frame(meta, rows: int) -> pd.DataFrame:
     "A table with row numbers as its index; one without columns where there is none"
-    if meta is None:
-        return pd.DataFrame(index=range(rows))
-    frame = meta.to_pandas() if isinstance(meta, Table) else pd.DataFrame(meta)
-    return frame.reset_index(drop=True)
+    return pd.DataFrame(index=range(rows)) if meta is None else as_frame(meta).reset_index(drop=True)
 
 def _check_shapes(spectra: 'Spectra') -> None:
     "Raise where arrays, wavelengths and table do not belong together"
@@ -258,7 +439,7 @@ class Spectra:
         self.flux = np.atleast_2d(np.asarray(flux, np.float32))
         self.ivar = np.atleast_2d(np.asarray(ivar, np.float32))
         self.bitmask = None if bitmask is None else np.atleast_2d(np.asarray(bitmask, np.int32))
-        self.meta = _as_frame(meta, len(self.flux))
+        self.meta = _meta_frame(meta, len(self.flux))
         _check_shapes(self)
         _check_numbers(self.flux, self.ivar)
 

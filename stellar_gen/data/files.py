@@ -6,13 +6,14 @@
 __all__ = ['whole', 'read_spectrum', 'progress', 'fits_files', 'read_spectra', 'sample_paths', 'sample_spectra', 'write_apstar']
 
 # %% ../../nbs/00b_files.ipynb #8a0ac908
-import gzip
 import io
+import itertools
 import os
 import re
 import shutil
 import tempfile
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,7 +25,9 @@ import numpy as np
 import pandas as pd
 from astropy.io import fits
 
-from .core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, BAD_PIXELS, C_KMS, concat, Spectra
+from stellar_gen.data.core import (
+    _NOT_MEASURED, APOGEE, APOGEE_PIXMASK, BAD_PIXELS, C_KMS, concat, Spectra,
+)
 from ..instrument import _overlaps, _variance, rebin
 
 # %% ../../nbs/00b_files.ipynb #2ac53ad0
@@ -51,53 +54,129 @@ _BLOCK = 2880             # bytes; a FITS file is a whole number of blocks
 _GZIP = b'\x1f\x8b'       # how a gzip begins
 _CUT_SHORT = ('runcated', 'buffer', 'too small', 'ended before', 'reshape')  # what the FITS library says of it
 
+def _printable(
+    text,      # A text or path
+) -> str:      # The same, with escapes in place of line breaks, control characters and bytes that are no text
+    "A name as a terminal and a table can show it"
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in str(text))
+
 def _line(error: object) -> str:
     "The first line of what an error says; its name if it says nothing"
     said = str(error).strip() or type(error).__name__
-    return ' '.join(said.splitlines()[0].split())
+    return _printable(' '.join(said.splitlines()[0].split()))
 
-def _check_there(path: Path) -> None:
+def _may_be_read(folder) -> bool:
+    "Whether one may look into a folder"
+    return os.access(folder, os.R_OK | os.X_OK)
+
+def _check_there(path: Path, holds: str = 'a file is needed') -> None:
     "Raise where there is no file with anything in it"
+    name = _printable(path)
     if path.is_dir():
-        raise ValueError(f'{path}: is a folder, not a FITS file')
+        raise ValueError(f'{name}: is a folder{", " + holds if _may_be_read(path) else " that may not be read"}')
+    if not path.exists():
+        raise ValueError(f'{name}: no such file')
     if not path.is_file():
-        raise ValueError(f'{path}: no such file')
+        raise ValueError(f'{name}: is not a file that can be read again and again')
     if not path.stat().st_size:
-        raise ValueError(f'{path}: is empty')
+        raise ValueError(f'{name}: is empty')
 
+# %% ../../nbs/00b_files.ipynb #f0ff96a7
+_ALWAYS = 64 * 2**20          # bytes that any gzip file may unpack to
+_RATIO = 100                  # times its size that a larger one may; spectra and catalogs stay below 20
+_MORE = 'STELLAR_GEN_GZIP_RATIO'  # variable of the environment that sets another ratio
+
+def _is_gzip(path: Path) -> bool:
+    "Whether a file begins as a gzip file, whatever its name"
+    with path.open('rb') as file:
+        return file.read(len(_GZIP)) == _GZIP
+
+def _most(path: Path) -> int:
+    "Bytes that a gzip file may unpack to"
+    return int(max(_ALWAYS, float(os.environ.get(_MORE, _RATIO)) * path.stat().st_size))
+
+def _check_size(size: int, most: int) -> None:
+    "Raise where a file unpacks to more than it may"
+    if size > most:
+        raise ValueError(f'it unpacks to more than {most:,} bytes; if that is meant, set {_MORE} '
+                         f'in the environment to more than {os.environ.get(_MORE, _RATIO)}')
+
+def _unpacked(path: Path) -> bytes:
+    "What a file holds, unpacked if it is a gzip file"
+    raw = path.read_bytes()
+    if not raw.startswith(_GZIP):
+        return raw
+    most = _most(path)
+    parts: list[bytes] = []
+    while raw.startswith(_GZIP):  # a gzip file may have several members
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        parts.append(member.decompress(raw, most + 1))
+        _check_size(sum(map(len, parts)), most)
+        if not member.eof:
+            raise EOFError('the gzip file ended before its end')
+        raw = member.unused_data.lstrip(b'\0')
+    return parts[0] if len(parts) == 1 else b''.join(parts)
+
+def _hdus(opened: fits.HDUList) -> Iterator:
+    "The HDUs of an open file, none of which ends before it begins"
+    for number in itertools.count():
+        try:
+            hdu = opened[number]
+        except IndexError:
+            return
+        place = hdu.fileinfo()
+        if hdu.size < 0 or (place is not None and place['datSpan'] < 0):
+            raise ValueError(f'HDU {number} has data of {hdu.size:,} bytes: a NAXIS, PCOUNT or GCOUNT is wrong')
+        yield hdu
+
+# %% ../../nbs/00b_files.ipynb #d85f41db
 def _fits_bytes(path: Path) -> bytes:
     "What a FITS file holds, unpacked"
-    raw = path.read_bytes()
-    if raw.startswith(_GZIP):
-        raw = gzip.decompress(raw)
+    raw = _unpacked(path)
     if not raw.startswith(b'SIMPLE'):
-        raise ValueError(f'{path}: is not a FITS file')
+        raise ValueError(f'{_printable(path)}: is not a FITS file')
     if len(raw) % _BLOCK:
         raise EOFError(f'its {len(raw):,} bytes are no whole number of blocks')
     return raw
 
+def _read_checked(name: Path, opened: fits.HDUList, read: Callable, told: list) -> Any:
+    "What `read` returns of an open file; raises where an HDU that it has read has another checksum"
+    hdus: list = []
+    wrong: dict[int, str] = {}
+    for number, hdu in enumerate(_hdus(opened)):
+        hdus.append(hdu)
+        if told:
+            wrong[number] = str(told.pop().message)
+    found = read(name, hdus)
+    for number, said in wrong.items():
+        if number == 0 or 'data' in vars(hdus[number]):
+            raise ValueError(said)
+    return found
+
 def _fits(
     path,            # The file
-    read: Callable,  # Gets the path and the list of HDUs
+    read: Callable,  # Gets its printable name and the list of HDUs
 ) -> Any:            # What `read` returns
     "Read a FITS file; whatever is wrong with it becomes a `ValueError` of one line"
     path = Path(path)
-    _check_there(path)
+    _check_there(path, 'and holds no .fits or .fits.gz file')
+    name = Path(_printable(path))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter('ignore')
-            warnings.filterwarnings('error', '.*(truncated|verification failed).*')
-            with fits.open(io.BytesIO(_fits_bytes(path)), checksum=True) as hdus:
-                return read(path, list(hdus))
+            warnings.filterwarnings('error', '.*truncated.*')
+            warnings.filterwarnings('always', '.*verification failed.*')
+            # checksum=1: with True all HDUs would be read at once, also those that `_hdus` refuses
+            with fits.open(io.BytesIO(_fits_bytes(path)), checksum=1) as opened:
+                return _read_checked(name, opened, read, told)
     except Exception as e:  # of whatever kind: the bytes are not ours
-        if isinstance(e, ValueError) and str(e).startswith(f'{path}:'):
+        if isinstance(e, ValueError) and str(e).startswith(f'{name}:'):
             raise
         said = _line(e)
         cut = isinstance(e, EOFError) or any(word in said for word in _CUT_SHORT)
-        raise ValueError(f'{path}: {"truncated" if cut else "damaged or unreadable"} FITS file ({said})') from e
+        raise ValueError(f'{name}: {"truncated" if cut else "damaged or unreadable"} FITS file ({said})') from e
 
 # %% ../../nbs/00b_files.ipynb #d678bb49
-_NOT_MEASURED = -9999  # what the survey writes where nothing was measured; -9999.99 and the like too
 _NO_MAGNITUDE = 99     # mag: the survey writes 99.99 or 99.999 where there is none
 _STAR_NAME = r'(2M|AP)\d{8}[+-]\d{7}'  # in the name of a file
 
@@ -107,10 +186,17 @@ def _is_number(value) -> bool:
         return False
     return isinstance(value, (int, float, np.integer, np.floating)) and bool(np.isfinite(value))
 
+def _value(header, key: str):
+    "What a header or row says; None where it says nothing, or what is no FITS value (NaN is none)"
+    try:
+        return header.get(key)
+    except fits.VerifyError:
+        return None
+
 def _num(header, *keys: str, below: float = np.inf) -> float:
     "The first of `keys` that holds a measured number, of a size `below` what is possible; `NaN` if none does"
     for key in keys:
-        value = header.get(key)
+        value = _value(header, key)
         if not _is_number(value):
             continue
         measured = not _NOT_MEASURED - 1 < value <= _NOT_MEASURED
@@ -120,12 +206,12 @@ def _num(header, *keys: str, below: float = np.inf) -> float:
 
 def _bits(header, key: str) -> int:
     "A bitmask, exactly; 0 where there is none"
-    value = header.get(key)
+    value = _value(header, key)
     return int(value) if _is_number(value) else 0
 
 def _text(header, key: str) -> str:
     "A text without the blanks around it; empty where there is none"
-    return str(header.get(key) or '').strip()
+    return _printable(_value(header, key) or '').strip()
 
 def _star_id(header, path) -> str:
     "The star's name out of the header, else out of the name of the file"
@@ -153,6 +239,7 @@ def _meta(header, path, filetype: str, **known) -> dict[str, Any]:
 
 # %% ../../nbs/00b_files.ipynb #4827f7b7
 _GIVEN_UP = 1000          # errors of so many times the level of the spectrum say that nothing is known
+_LARGEST = 1e15           # 1e-17 erg/s/cm²/Å; a million times the brightest star, and its square is a 32-bit number
 _POSITIVE = 0x7fffffff    # the bits of a mask that a signed 32-bit number can hold
 
 _Read = tuple[Spectra | None, list[str]]  # usable spectra of a file, and a line for each that is not
@@ -165,7 +252,7 @@ def _level(flux: np.ndarray) -> float:
 def _ivar(flux: np.ndarray, error: np.ndarray) -> np.ndarray:
     "Inverse variance of spectra (N,P) from their error; 0 where the error says that nothing is known"
     most = _GIVEN_UP * np.array([_level(row) for row in flux])[:, None]
-    known = np.isfinite(flux) & np.isfinite(error) & (error > 0) & (error < most)
+    known = (np.abs(flux) < _LARGEST) & np.isfinite(error) & (error > 0) & (error < most)
     return np.where(known, 1 / np.where(known, error, 1)**2, 0)
 
 def _why_unusable(flux: np.ndarray, usable: np.ndarray) -> str:
@@ -173,7 +260,7 @@ def _why_unusable(flux: np.ndarray, usable: np.ndarray) -> str:
     reasons = {
         'is NaN': np.isnan(flux),
         'is 0': flux == 0,
-        'is without a usable error or flagged bad': ~usable,
+        'is without a usable error, flagged bad, or larger than that of any star': ~usable,
     }
     for reason, pixels in reasons.items():
         if pixels.all():
@@ -194,7 +281,7 @@ def _spectra(path, flux: np.ndarray, ivar: np.ndarray, mask: np.ndarray, metas: 
     flux, ivar = flux.astype(np.float32), ivar.astype(np.float32)
     if (ivar < 0).any():
         return None, [f'{path}: {(ivar < 0).sum()} pixels have a negative ivar']
-    ivar[~np.isfinite(flux) | ~np.isfinite(ivar)] = 0
+    ivar[~(np.abs(flux) < _LARGEST) | ~np.isfinite(ivar)] = 0
     usable = (ivar > 0) & ((mask & int(BAD_PIXELS)) == 0) & (flux != 0)
     problems = _problems(path, flux, usable)
     keep = usable.any(1)
@@ -217,7 +304,7 @@ _START, _STEP = 4.179, 6e-6         # log10 of the first wavelength (Å), and th
 
 def _is_image(hdu, kinds: str = 'iuf') -> bool:
     "Whether an HDU holds an image of numbers of these kinds"
-    return getattr(hdu, 'data', None) is not None and hdu.is_image and hdu.data.dtype.kind in kinds
+    return hdu.is_image and hdu.data is not None and hdu.data.dtype.kind in kinds
 
 def _has_images(hdus: list, n: int, fits_shape: Callable[[tuple], bool]) -> bool:
     "Whether HDUs 1 to n are images of one shape, and the right one"
@@ -397,7 +484,7 @@ def _read_mwm(path, hdus: list) -> _Read:
     "The APOGEE spectra of an SDSS-V file"
     parts, problems = [], []
     for hdu in _mwm_tables(hdus):
-        if not len(hdu.data) or hdu.data['flux'].shape[1:] != (len(APOGEE),):
+        if not hdu.header['NAXIS2'] or hdu.data['flux'].shape[1:] != (len(APOGEE),):
             continue
         if not _mwm_on_grid(hdu):
             raise ValueError(f'{path}: the wavelengths of HDU {hdus.index(hdu)} are not those of the APOGEE grid')
@@ -468,15 +555,27 @@ def progress(
         disable=quiet or not somebody_looks,
     )
 
+def _below(folder: Path) -> Iterator[Path]:
+    "Files of spectra below a folder, and what may not be read there; what is hidden is passed over"
+    seen = set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        if os.path.realpath(top) in seen:  # a link to where we come from
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(top))
+        yield from (Path(top, name) for name in folders if not _may_be_read(Path(top, name)))
+        yield from (Path(top, name) for name in names
+                    if name.lower().endswith(('.fits', '.fits.gz')) and not name.startswith('.'))
+
 def fits_files(
     paths,           # A file or folder, or several; a folder stands for every .fits and .fits.gz below it
 ) -> list[Path]:     # Files, those of a folder sorted; a folder without any is among them, to be refused by name
-    "The files that paths stand for"
+    "The files that paths stand for, also behind links; hidden files, as other programs leave them, are none"
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     found = []
     for path in map(Path, paths):
-        inside = path.rglob('*') if path.is_dir() else ()
-        found += sorted(p for p in inside if p.name.lower().endswith(('.fits', '.fits.gz'))) or [path]
+        found += sorted(_below(path)) or [path]
     return found
 
 # %% ../../nbs/00b_files.ipynb #63f0fe76
@@ -512,8 +611,8 @@ def read_spectra(
     results = progress(_read_all(paths, visits, workers), 'reading', len(paths), quiet or len(paths) < 2)
     for (spectra, problems), path in zip(results, paths):
         if spectra is not None:
-            good.append(spectra.replace(meta=spectra.meta.assign(path=str(path))))
-        bad += [dict(file=str(path), error=line) for line in problems]
+            good.append(spectra.replace(meta=spectra.meta.assign(path=_printable(path))))
+        bad += [dict(file=_printable(path), error=line) for line in problems]
     return concat(good) if good else None, pd.DataFrame(bad, columns=['file', 'error'])
 
 # %% ../../nbs/00b_files.ipynb #e980a00c

@@ -6,15 +6,16 @@
 __all__ = ['to_specutils', 'from_specutils', 'to_table', 'from_table', 'read_mmu']
 
 # %% ../../nbs/00e_interop.ipynb #4da21e89
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from .core import _same_waves, APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
+from .core import _same_waves, APOGEE, APOGEE_PIXMASK, as_frame, concat, Grid, _plain_column, Spectra
 from .files import _line
-from .tables import _plain
+from .tables import _as_table
 
 # %% ../../nbs/00e_interop.ipynb #7f4f875e
 def _flux_unit():
@@ -84,7 +85,7 @@ def to_table(
     spectra: Spectra,  # What to hand over
 ) -> Table:            # Columns of `meta`, and `flux`, `ivar`, `bitmask` (P per row); `meta` has `wave` and `grid`
     "Spectra as an astropy table"
-    table = Table.from_pandas(spectra.meta)
+    table = _as_table(spectra.meta)
     table['flux'] = spectra.flux
     table['flux'].unit = _flux_unit()
     table['ivar'] = spectra.ivar
@@ -92,7 +93,7 @@ def to_table(
     if spectra.bitmask is not None:
         table['bitmask'] = spectra.bitmask
     table.meta['wave'] = spectra.wave
-    table.meta['grid'] = spectra.grid.to_dict(wave=False)
+    table.meta['grid'] = json.dumps(spectra.grid.to_dict())  # a text, which the header of a FITS file can hold
     return table
 
 def from_table(
@@ -100,14 +101,14 @@ def from_table(
 ) -> Spectra:      # The same spectra
     "Spectra out of an astropy table"
     missing = [name for name in ('flux', 'ivar') if name not in table.colnames]
-    missing += ['wave in its meta'] if 'wave' not in table.meta else []
+    known = {name.lower(): value for name, value in table.meta.items()}  # FITS has names in capitals
+    missing += [] if known.keys() & {'wave', 'grid'} else ['wave in its meta']
     if missing:
         raise ValueError(f'the table has no {", ".join(missing)}: to_table says what it must hold')
     arrays = {name: np.asarray(table[name]) for name in ('flux', 'ivar', 'bitmask') if name in table.colnames}
     rest = [name for name in table.colnames if name not in arrays]
-    wave = np.asarray(table.meta['wave'], float)
-    grid = Grid.from_dict(table.meta['grid'], wave) if 'grid' in table.meta else wave
-    return Spectra(grid, **arrays, meta=table[rest].to_pandas() if rest else None)
+    grid = Grid.from_dict(json.loads(known['grid'])) if 'grid' in known else np.asarray(known['wave'], float)
+    return Spectra(grid, **arrays, meta=as_frame(table[rest]) if rest else None)
 
 # %% ../../nbs/00e_interop.ipynb #36b9cc7b
 _MMU_NAMES = dict(object_id='apogee_id', radial_velocity='vhelio')  # of the catalog, in this library's words
@@ -144,7 +145,7 @@ def read_mmu(
     try:
         with h5py.File(path) as h:
             flux, ivar, mask = _mmu_arrays(h, 'spectrum_pseudo_continuum_' if normalized else 'spectrum_')
-            columns = {name: _plain(h[name][:]) for name in h if h[name].ndim == 1 and len(h[name]) == len(flux)}
+            columns = {name: _plain_column(h[name][:], name=name) for name in h if h[name].ndim == 1 and len(h[name]) == len(flux)}
     except (OSError, ValueError, TypeError) as e:
         raise ValueError(f'{path}: not an APOGEE file of the Multimodal Universe ({_line(e)})') from e
     known = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from .core import APOGEE, concat, Grid, Spectra
-from .files import _line, _read_all, fits_files, progress, whole
+from .files import _line, _printable, _read_all, fits_files, progress, whole
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
 _CHUNK = 128  # rows
@@ -417,7 +417,7 @@ def _unread(store: SpectraStore, paths: list[Path], done: set[str]) -> list[Path
     "Files that are not done, nor failed before in the state they are in"
     failures = store._failures()
     states = dict(zip(failures['path'], zip(failures['size'], failures['mtime'])))
-    return [path for path in dict.fromkeys(paths) if str(path) not in done and states.get(str(path)) != _state(path)]
+    return [path for path in dict.fromkeys(paths) if _printable(path) not in done and states.get(_printable(path)) != _state(path)]
 
 def _without_repeats(
     spectra: Spectra,                     # Of one file
@@ -428,11 +428,11 @@ def _without_repeats(
     digests, keep, repeats = _digests(spectra), [], []
     for i, key in enumerate(zip(spectra.meta.apogee_id, digests)):
         if key in known:
-            repeats.append(f'{path}: the same spectrum of {key[0]} as in {known[key]}')
+            repeats.append(f'{_printable(path)}: the same spectrum of {key[0]} as in {known[key]}')
         else:
-            known[key] = str(path)
+            known[key] = _printable(path)
             keep.append(i)
-    new = spectra.replace(meta=spectra.meta.assign(path=str(path), digest=digests))[keep] if keep else None
+    new = spectra.replace(meta=spectra.meta.assign(path=_printable(path), digest=digests))[keep] if keep else None
     return new, repeats
 
 # %% ../../nbs/00c_store.ipynb #1a36246a
@@ -457,6 +457,6 @@ def ingest(
             new, repeats = (None, []) if spectra is None else _without_repeats(spectra, path, known)
             good += [] if new is None else [new]
             size, mtime = _state(path)
-            failed += [dict(path=str(path), error=line, size=size, mtime=mtime) for line in [*problems, *repeats]]
+            failed += [dict(path=_printable(path), error=line, size=size, mtime=mtime) for line in [*problems, *repeats]]
         store.append(concat(good) if good else None, pd.DataFrame(failed))
     return store

@@ -7,6 +7,8 @@ __all__ = ['BAD_STAR', 'BAD_ASPCAP', 'read_catalog', 'quality_cuts', 'check_tabl
 
 # %% ../../nbs/00d_tables.ipynb #0df07573
 import ast
+import csv
+import io
 import re
 import warnings
 from collections.abc import Callable
@@ -17,10 +19,12 @@ import numpy as np
 import pandas as pd
 from astropy.io import fits
 from astropy.table import Table
-from pandas.api.types import is_float_dtype, is_integer_dtype, is_string_dtype
+from pandas.api.types import is_integer_dtype, is_string_dtype
 
-from .core import ASPCAPFLAG, STARFLAG
-from .files import _BLOCK, _line, whole
+from .core import _parts_of, as_frame, ASPCAPFLAG, _plain_column, STARFLAG
+from stellar_gen.data.files import (
+    _BLOCK, _check_size, _check_there, _hdus, _is_gzip, _line, _most, _printable, _STAR_NAME, _unpacked, whole,
+)
 
 # %% ../../nbs/00d_tables.ipynb #04f405bf
 _SYMBOLS = dict(param='PARAM_SYMBOL', elem='ELEM_SYMBOL')  # columns that document names
@@ -39,37 +43,6 @@ def _symbols(hdus: list) -> dict[str, list[str]]:
                     found[kind] = [_as_name(symbol) for symbol in np.ravel(hdu.data[column][0])]
     return found
 
-def _split(name: str, values, symbols: dict[str, list[str]]) -> dict[str, Any]:
-    "One column as several, if it holds an array (of any shape) per row"
-    name = name.lower()
-    if values.ndim == 1:
-        return {name: values}
-    n = values.shape[1]
-    names = symbols.get('param' if 'param' in name else 'elem', [])
-    labels = names if len(names) == n else range(n)
-    columns: dict[str, Any] = {}
-    for i, label in enumerate(labels):
-        columns |= _split(f'{name}_{label}', values[:, i], symbols)
-    return columns
-
-# %% ../../nbs/00d_tables.ipynb #8b27aaaa
-def _plain(values):
-    "A column as pandas wants it: native byte order, text decoded, -9999 as `NaN`, missing whole numbers still whole"
-    kind = values.dtype.kind
-    if np.ma.is_masked(values) and kind in 'iu':
-        numbers = np.asarray(values.data, np.uint64 if kind == 'u' else np.int64)
-        return pd.arrays.IntegerArray(numbers, np.ma.getmaskarray(values))
-    if np.ma.is_masked(values) and kind == 'f':
-        values = values.filled(np.nan)
-    values = np.asarray(values)
-    if kind == 'S':
-        values = np.char.decode(values, 'utf-8', 'replace')
-    if kind in 'SU':
-        return np.char.strip(np.char.rstrip(values, '\x00')).astype(object)
-    if kind == 'f':
-        values = np.where((values <= -9999) & (values > -10000), np.nan, values)
-    return values.astype(values.dtype.newbyteorder('='))
-
 # %% ../../nbs/00d_tables.ipynb #6b6fda89
 _Want = list[str] | None                     # names to read, in lower case; None for all
 _Columns = tuple[dict[str, Any], list[str]]  # the wanted columns by name, and the names of all
@@ -82,28 +55,35 @@ def _first_table(hdus: list):
     with_rows = [hdu for hdu in tables if hdu.header['NAXIS2']]
     return (with_rows or tables)[0]
 
-def _wanted_parts(name: str, values, symbols: dict[str, list[str]], want: _Want) -> dict[str, Any]:
-    "The wanted ones of the columns that a column stands for"
-    parts = _split(name, values, symbols)
-    if want is not None and name not in want:
-        parts = {part: column for part, column in parts.items() if part in want}
-    return {part: _plain(column) for part, column in parts.items()}
+def _is_wanted(name: str, want: _Want) -> bool:
+    "Whether a column, or one of those that it will be split into, is asked for"
+    return want is None or any(w == name or w.startswith(f'{name}_') for w in want)
+
+def _table_columns(table, names: list[str], symbols: dict[str, list[str]], want: _Want) -> dict[str, Any]:
+    "The wanted columns of an astropy or FITS table"
+    columns: dict[str, Any] = {}
+    for name in names:
+        if _is_wanted(name.lower(), want):
+            parts = _parts_of(table, name, symbols)
+            wanted = want is None or name.lower() in want
+            columns |= {part.lower(): one for part, one in parts.items() if wanted or part.lower() in want}
+    return columns
 
 def _fits_columns(path: Path, want: _Want) -> _Columns:
     "Columns of a FITS file"
-    if path.suffix != '.gz' and path.stat().st_size % _BLOCK:
+    packed = _is_gzip(path)
+    if not packed and path.stat().st_size % _BLOCK:
         raise ValueError('truncated FITS file')
-    with warnings.catch_warnings(), fits.open(path, memmap=True) as hdus:
+    with warnings.catch_warnings(), fits.open(path, memmap=not packed) as opened:
         warnings.simplefilter('ignore')
         warnings.filterwarnings('error', '.*truncated.*')
-        hdu = _first_table(list(hdus))
+        hdus = list(_hdus(opened))
+        if packed:
+            _check_size(max(hdu.size for hdu in hdus), _most(path))
+        hdu = _first_table(hdus)
         symbols = _symbols(hdus)
-        names = [name.lower() for name in hdu.columns.names]
-        columns: dict[str, Any] = {}
-        for name in names:
-            if want is None or any(w == name or w.startswith(f'{name}_') for w in want):
-                columns |= _wanted_parts(name, hdu.data[name], symbols, want)
-        return columns, names
+        names = list(hdu.columns.names)
+        return _table_columns(hdu.data, names, symbols, want), names
 
 # %% ../../nbs/00d_tables.ipynb #aac68083
 _BYTES = '(?:b\'.*\'|b".*")'  # how Python spells bytes, and pandas writes them
@@ -117,8 +97,10 @@ def _text_of(spelled: str) -> str:
 
 def _decoded(column: pd.Series) -> pd.Series:
     "A text column without the b'...' around its values, if all of them have it"
-    known = column.dropna()
-    if not len(known) or not known.str.fullmatch(_BYTES).all():
+    first = column.first_valid_index()
+    if first is None or not column[first].startswith('b'):  # most columns, without a look at the others
+        return column
+    if not column.dropna().str.fullmatch(_BYTES).all():
         return column
     return column.map(_text_of, na_action='ignore')
 
@@ -130,43 +112,99 @@ def _without_index(table: pd.DataFrame) -> pd.DataFrame:
     is_index = first.notna().all() and first.tolist() == list(range(len(table)))
     return table.iloc[:, 1:] if is_index else table
 
-def _csv_column(column: pd.Series):
-    "A column of a CSV: -9999 as `NaN`, missing whole numbers still whole, missing text empty"
-    if is_float_dtype(column):
-        return _plain(column.to_numpy(float, na_value=np.nan))
-    if is_integer_dtype(column):
-        return column if column.isna().any() else column.to_numpy(column.dtype.numpy_dtype)
-    if is_string_dtype(column):
-        column = _decoded(column)
-    return column.astype(object).map(lambda value: '' if value is pd.NA else str(value).strip())
+def _csv_column(column: pd.Series, name: str):
+    "A column of a CSV as any other; one without any value is unknown numbers"
+    if column.isna().all():
+        return np.full(len(column), np.nan)
+    return _plain_column(_decoded(column) if is_string_dtype(column) else column, name=name)
+
+# %% ../../nbs/00d_tables.ipynb #c06b3d22
+_MARKS = {b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16', b'\xef\xbb\xbf': 'utf-8-sig'}  # how a text says its encoding
+_COMMENT = re.compile(rb'^#.*(?:\n|\Z)', re.M)
+_NO_NAME = re.compile(r'[+-]?\d+\.\d*')              # a number with a point names no column
+_PADDED = r'0\d+'
+_ALIKE = bytes.maketrans(b'23456789\n" ', b'11111111,,,')  # every digit but 0 as 1, all that stands before a value as ,
+
+def _csv_bytes(path: Path) -> bytes:
+    "What a CSV holds, as UTF-8 and without the lines that begin with #; a line within quotes is none"
+    raw = _unpacked(path)
+    encoding = next((encoding for mark, encoding in _MARKS.items() if raw.startswith(mark)), 'utf-8')
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as e:
+        line = raw[:e.start].count(b'\n') + 1
+        raise ValueError(f'line {line} is not {encoding.upper()}: save the file as UTF-8') from e
+    if encoding != 'utf-8':
+        raw = text.encode()
+
+    def kept(comment: re.Match) -> bytes:
+        within_quotes = raw.count(b'"', 0, comment.start()) % 2
+        return comment[0] if within_quotes else b''
+
+    return _COMMENT.sub(kept, raw) if b'#' in raw else raw
+
+def _has_padded(raw: bytes) -> bool:
+    "Whether a value may begin with 0 and another digit"
+    alike = raw.translate(_ALIKE)
+    return b',00' in alike or b',01' in alike
+
+def _csv_names(raw: bytes) -> tuple[list[str], int]:
+    "Names in the header, and how many values the first row has"
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(raw), 'utf-8', newline=''))
+    first = (row for row in rows if row)
+    names = [name.strip() for name in next(first, [])]
+    if any(re.fullmatch(_STAR_NAME, name) for name in names) or all(_NO_NAME.fullmatch(name) for name in names):
+        raise ValueError('has no header: its first line must hold the names of the columns, without a # before them')
+    return names, len(next(first, []))
+
+def _csv_table(raw: bytes, **options) -> pd.DataFrame:
+    "The table of a CSV; a row with more values than names is refused, a comma at its end is not"
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', 'Length of header')
+        try:
+            return pd.read_csv(io.BytesIO(raw), index_col=False, dtype_backend='numpy_nullable', low_memory=False,
+                               **options)
+        except pd.errors.ParserWarning:
+            raise ValueError('rows have more values than the header has names') from None
 
 def _csv_columns(path: Path, want: _Want) -> _Columns:
     "Columns of a CSV file"
-    def is_wanted(name: str) -> bool:
-        return want is None or name.strip().lower() in want
-    table = pd.read_csv(path, usecols=is_wanted, comment='#', dtype_backend='numpy_nullable', low_memory=False)
+    raw = _csv_bytes(path)
+    names, values = _csv_names(raw)
+    chosen = [i for i, name in enumerate(names) if want is None or name.lower() in want]
+    picked = {} if len(chosen) == len(names) or values > len(names) else dict(usecols=chosen)
+    table = _csv_table(raw, **picked)
+    whole_numbers = [name for name in table if is_integer_dtype(table[name])]
+    if whole_numbers and _has_padded(raw):
+        as_text = _csv_table(raw, usecols=whole_numbers, dtype=str)
+        padded = [name for name in whole_numbers if as_text[name].str.strip().str.fullmatch(_PADDED).any()]
+        table = table.assign(**{name: as_text[name] for name in padded})
+    if not picked:
+        table = table.iloc[:, chosen]
     if want is None:
         table = _without_index(table)
-    names = [name.strip().lower() for name in pd.read_csv(path, nrows=0, comment='#')]
-    return {name.strip().lower(): _csv_column(table[name]) for name in table}, names
+    return {name.strip().lower(): _csv_column(table[name], name) for name in table}, names
 
 # %% ../../nbs/00d_tables.ipynb #33c87432
 def _parquet_columns(path: Path, want: _Want) -> _Columns:
-    "Columns of a Parquet file"
+    "Columns of a Parquet file, those that pandas has made the labels of rows among them"
     from pyarrow.parquet import read_schema
     names = [name for name in read_schema(path).names if not name.startswith('__index')]
-    table = pd.read_parquet(path, columns=[name for name in names if want is None or name.lower() in want])
-    return {name.lower(): table[name] for name in table}, [name.lower() for name in names]
+    wanted = [name for name in names if want is None or name.lower() in want]
+    table = pd.read_parquet(path, columns=wanted, dtype_backend='numpy_nullable')  # exact beside gaps
+    labels = [name for name in table.index.names if name is not None]
+    table = table.reset_index([name for name in labels if want is None or str(name).lower() in want])
+    names += [str(name) for name in labels if name not in names]
+    return {name.lower(): _plain_column(table[name], name=name) for name in names if name in table}, names
 
 def _astropy_columns(path: Path, want: _Want) -> _Columns:
     "Columns of an ECSV file or a VOTable"
-    is_ecsv = path.name.lower().endswith(('ecsv', 'ecsv.gz'))
-    table = Table.read(path, format='ascii.ecsv' if is_ecsv else 'votable')
-    columns: dict[str, Any] = {}
-    for name in table.colnames:
-        if want is None or name.lower() in want:
-            columns |= _wanted_parts(name.lower(), table[name], {}, want)
-    return columns, [name.lower() for name in table.colnames]
+    file_format = 'ascii.ecsv' if '.ecsv' in path.name.lower() else 'votable'
+    source = io.BytesIO(_unpacked(path)) if _is_gzip(path) else path
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of a VOTable that is a little out of its standard
+        table = Table.read(source, format=file_format)
+    return _table_columns(table, table.colnames, {}, want), table.colnames
 
 _CATALOGS: dict[str, Callable[[Path, _Want], _Columns]] = dict(
     fits=_fits_columns,
@@ -178,12 +216,23 @@ _CATALOGS: dict[str, Callable[[Path, _Want], _Columns]] = dict(
     xml=_astropy_columns,
 )
 
-def _check_complete(path: Path, want: _Want, columns: dict[str, Any], names: list[str]) -> None:
+def _check_complete(path: str, want: _Want, columns: dict[str, Any], names: list[str]) -> None:
     "Raise where a wanted column, or the parts of one, are not there"
     missing = [w for w in want or () if w not in columns and not any(name.startswith(f'{w}_') for name in columns)]
     if missing:
         more = f' and {len(names) - 12} more' if len(names) > 12 else ''
-        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {", ".join(names[:12])}{more}')
+        first = ', '.join(name.lower() for name in names[:12])
+        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {first}{more}')
+
+def _check_once(path: str, want: _Want, names: list[str]) -> None:
+    "Raise where the names of two wanted columns differ only in case"
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(name.lower(), []).append(name)
+    for name, several in spelled.items():
+        if name and len(several) > 1 and (want is None or name in want):
+            raise ValueError(f'{path}: has {len(several)} columns named {name} ({", ".join(several)}): rename them, '
+                             'or name the columns to read')
 
 def read_catalog(
     path,          # .fits, .csv, .ecsv, .parquet, or VOTable (.vot, .xml); .fits, .csv and .ecsv also gzipped
@@ -191,18 +240,19 @@ def read_catalog(
 ) -> pd.DataFrame:  # One row per entry, names in lower case
     "Read a catalog, or some columns of it"
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file')
+    _check_there(path, 'not a file of a catalog')
+    shown = _printable(path)
     kind = path.name.lower().removesuffix('.gz').rsplit('.', 1)[-1]
     if kind not in _CATALOGS:
-        raise ValueError(f'{path}: name a file that ends in .{", .".join(_CATALOGS)}')
+        raise ValueError(f'{shown}: name a file that ends in .{", .".join(_CATALOGS)}')
     columns = [columns] if isinstance(columns, str) else columns
     want = None if columns is None else [str(name).lower() for name in columns]
     try:
         found, names = _CATALOGS[kind](path, want)
     except Exception as e:  # of whatever kind: the bytes are not ours
-        raise ValueError(f'{path}: unreadable table ({_line(e)})') from e
-    _check_complete(path, want, found, names)
+        raise ValueError(f'{shown}: unreadable table ({_line(e)})') from e
+    _check_once(shown, want, names)
+    _check_complete(shown, want, found, names)
     return pd.DataFrame(found)
 
 # %% ../../nbs/00d_tables.ipynb #77437221
@@ -217,34 +267,62 @@ def _check_columns(table: pd.DataFrame, needed: list[str]) -> None:
     if missing := [name for name in needed if name not in table]:
         raise ValueError(f'the table has no column {", ".join(missing)}, which these cuts need')
 
+def _known_snr(table: pd.DataFrame) -> np.ndarray:
+    "Signal-to-noise ratios (N,), `NaN` where they are unknown"
+    return pd.to_numeric(table.snr, errors='coerce').to_numpy(float, na_value=np.nan)
+
+def _without_bits(flags: pd.Series, bits: int) -> np.ndarray:
+    "Which bitmasks (N,) are known and have none of these bits"
+    known = flags.notna().to_numpy()
+    return known & ((flags.fillna(0).to_numpy().astype(np.int64) & bits) == 0)
+
+def _best_rows(table: pd.DataFrame, good: np.ndarray) -> np.ndarray:
+    "Of each star's good rows the one of highest S/N (N,), True; a row without a name is a star of its own"
+    names = _plain_column(table['apogee_id'].reset_index(drop=True), name='apogee_id')
+    rows = pd.DataFrame(dict(name=names, snr=_known_snr(table)))[good]
+    best = rows.sort_values('snr', ascending=False, kind='stable').drop_duplicates('name').index
+    nameless = rows.index[rows.name.isin(['']) | rows.name.isna()]
+    return np.isin(np.arange(len(table)), best.union(nameless))
+
 def quality_cuts(
-    table: pd.DataFrame | Table,     # `Spectra.meta`, or a catalog
+    table: pd.DataFrame | Table | np.ndarray,  # `Spectra.meta`, or a catalog, also as a record array
     snr: float | None = None,        # Lowest signal-to-noise ratio
     starflag: int | None = None,     # Bits of `starflag` to refuse, for example `BAD_STAR`
     aspcapflag: int | None = None,   # Bits of `aspcapflag` to refuse, for example `BAD_ASPCAP`
     unique: bool = False,            # Of the rows of one `apogee_id`, only the one of highest S/N
 ) -> pd.DataFrame:                   # A column of booleans for every cut asked for, True where a row passes
     "Which rows are good enough, cut by cut"
-    table = table.to_pandas() if isinstance(table, Table) else table
+    table = as_frame(table)
     flags = {name: bits for name, bits in dict(starflag=starflag, aspcapflag=aspcapflag).items() if bits is not None}
     best_of = ['apogee_id', 'snr'] if unique else []
     _check_columns(table, list(dict.fromkeys(['snr'] * (snr is not None) + list(flags) + best_of)))
     cuts = pd.DataFrame(index=table.index)
     if snr is not None:
-        cuts['snr'] = table.snr >= snr
+        cuts['snr'] = _known_snr(table) >= snr
     for name, bits in flags.items():
-        cuts[name] = (table[name].astype('int64') & int(bits)) == 0
+        cuts[name] = _without_bits(table[name], int(bits))
     if unique:
-        good = cuts.all(axis=1)
-        best = table[good].sort_values('snr', ascending=False, kind='stable').drop_duplicates('apogee_id').index
-        cuts['unique'] = cuts.index.isin(best) | ~good
+        good = cuts.all(axis=1).to_numpy(bool)
+        cuts['unique'] = _best_rows(table, good) | ~good
     return cuts
 
 # %% ../../nbs/00d_tables.ipynb #79761487
+def _as_table(frame: pd.DataFrame) -> Table:
+    "A pandas table as one of astropy, with its gaps"
+    table = Table()
+    for name in frame.columns:
+        column = _plain_column(frame[name], name=str(name))
+        if isinstance(column, pd.arrays.IntegerArray | pd.arrays.BooleanArray):
+            numpy = column.dtype.numpy_dtype
+            column = np.ma.array(column.to_numpy(numpy, na_value=numpy.type(0)), mask=column.isna())
+        column = np.asarray(column) if not np.ma.isMaskedArray(column) else column
+        table[str(name)] = column.astype(str) if column.dtype.kind == 'O' else column
+    return table
+
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     '.csv': lambda table, path: table.to_csv(path, index=False),
     '.parquet': lambda table, path: table.to_parquet(path, index=False),
-    '.ecsv': lambda table, path: Table.from_pandas(table).write(path, format='ascii.ecsv'),
+    '.ecsv': lambda table, path: _as_table(table).write(path, format='ascii.ecsv'),
 }
 
 def check_table_path(
