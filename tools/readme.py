@@ -4,10 +4,15 @@ Markdown cells go in as they are, code cells as fenced blocks with their stored 
 Pictures are written to `nbs/images/`. Links, relative to `nbs/`, are made relative to the root.
 Cells that begin with `#| hide` or `#| default_exp` stay out. Quarto is not needed.
 """
-import base64, json, re, sys
+import base64
+import json
+import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+NOTE = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit the notebook and run `make readme`. -->'
+
 
 def outputs(cell, pictures):
     "What a code cell printed, returned or drew; pictures are added to `pictures`"
@@ -17,28 +22,45 @@ def outputs(cell, pictures):
             name = f'nbs/images/readme_{len(pictures)}.png'
             pictures[name] = base64.b64decode(''.join(png))
             yield f'![What the code above draws]({name})'
-        elif text := o.get('text') or data.get('text/plain'): yield '```\n'+''.join(text).rstrip()+'\n```'
+        elif text := o.get('text') or data.get('text/plain'):
+            yield f'```\n{"".join(text).rstrip()}\n```'
 
-def to_root(m): return '](' + (m[1][3:] if m[1].startswith('../') else f'nbs/{m[1]}')
+
+def to_root(link):
+    "A link relative to `nbs/`, relative to the root"
+    target = link[1]
+    return '](' + (target[3:] if target.startswith('../') else f'nbs/{target}')
+
 
 def to_markdown(cell, pictures):
     "One cell, or None if it is hidden"
-    src = ''.join(cell['source']).strip()
-    if not src or re.match(r'#\s*\|\s*(hide|default_exp)', src): return
-    if cell['cell_type']=='markdown': return re.sub(r'\]\((?=[./\w]+\.(?:ipynb|png|svg|md)\))([./\w]+)', to_root, src)
-    code = '\n'.join(l for l in src.splitlines() if not l.startswith('#|'))
+    text = ''.join(cell['source']).strip()
+    if not text or re.match(r'#\s*\|\s*(hide|default_exp)', text):
+        return None
+    if cell['cell_type'] == 'markdown':
+        return re.sub(r'\]\((?=[./\w]+\.(?:ipynb|png|svg|md)\))([./\w]+)', to_root, text)
+    code = '\n'.join(line for line in text.splitlines() if not line.startswith('#|'))
     return '\n\n'.join([f'```python\n{code}\n```', *outputs(cell, pictures)])
+
 
 def readme():
     "All of README.md, and its pictures by name"
-    cells,pictures = json.loads((ROOT/'nbs'/'index.ipynb').read_text(encoding='utf-8'))['cells'],{}
-    note = '<!-- Written by tools/readme.py from nbs/index.ipynb: edit the notebook and run `make readme`. -->'
-    return '\n\n'.join([note, *filter(None, [to_markdown(c, pictures) for c in cells])]) + '\n',pictures
+    cells = json.loads((ROOT / 'nbs' / 'index.ipynb').read_text(encoding='utf-8'))['cells']
+    pictures = {}
+    parts = [to_markdown(c, pictures) for c in cells]
+    return '\n\n'.join([NOTE, *filter(None, parts)]) + '\n', pictures
 
-if __name__=='__main__':
-    text,pictures = readme()
-    files = {'README.md':text.encode()} | pictures
+
+def main():
+    text, pictures = readme()
+    files = {'README.md': text.encode()} | pictures
     if '--check' in sys.argv:
-        odd = [n for n,b in files.items() if not (ROOT/n).is_file() or (ROOT/n).read_bytes()!=b]
+        odd = [n for n, content in files.items() if not (ROOT / n).is_file() or (ROOT / n).read_bytes() != content]
         sys.exit(f'{", ".join(odd)}: not what nbs/index.ipynb makes: run `make readme`' if odd else 0)
-    for n,b in files.items(): (ROOT/n).parent.mkdir(exist_ok=True); (ROOT/n).write_bytes(b)
+    for n, content in files.items():
+        (ROOT / n).parent.mkdir(exist_ok=True)
+        (ROOT / n).write_bytes(content)
+
+
+if __name__ == '__main__':
+    main()
