@@ -9,6 +9,7 @@ __all__ = ['conf', 'SAS_PATHS', 'UNITS', 'sas_paths', 'fetch', 'apogee_sql', 'qu
 import hashlib
 import io
 import os
+import re
 import threading
 import time
 import warnings
@@ -24,6 +25,7 @@ import pandas as pd
 from astropy import config, units as u
 from astropy.table import Table
 
+from .data.core import _plain_column, as_frame
 from .data.files import _fits, _line, progress
 
 # %% ../nbs/00f_archive.ipynb #d2ac4e4a
@@ -75,13 +77,21 @@ SAS_PATHS = {
 # %% ../nbs/00f_archive.ipynb #e027008c
 _TEXT_COLUMNS = ('apogee_id', 'telescope', 'field', 'plate')
 _NUMBER_COLUMNS = ('location_id', 'mjd', 'fiberid', 'sdss_id')
+_WHOLE = re.compile(r'(\d+)(?:\.0*)?')  # a whole number, also as a float is written
+
+def _known(value, number: bool):
+    "A value of a catalog for a path: a whole number, also where it comes as text or a float, or a text"
+    digits = _WHOLE.fullmatch(str(value).strip())
+    if number:
+        return int(digits[1] if digits else value)
+    return digits[1] if digits and str(value).strip() != digits[1] else str(value).strip()
 
 def _path_of(row, number, pattern, needed):
     "Path of the file of one row of a catalog"
-    empty = [name for name in needed if row[name] != row[name] or str(row[name]).strip() == '']
+    empty = [name for name in needed if pd.isna(row[name]) or str(row[name]).strip() == '']
     if empty:
         raise ValueError(f'row {number} has no {", ".join(empty)}, so its file cannot be found')
-    values = {name: int(row[name]) if name in _NUMBER_COLUMNS else str(row[name]).strip() for name in needed}
+    values = {name: _known(row[name], name in _NUMBER_COLUMNS) for name in needed}
     if 'sdss_id' in values:
         thousands, rest = divmod(values['sdss_id'] % 10_000, 100)
         values['shard'] = f'{thousands:02d}/{rest:02d}'
@@ -99,15 +109,15 @@ def sas_paths(
     if kind not in SAS_PATHS.get(release, {}):
         known = '; '.join(f'DR{number}: {", ".join(kinds)}' for number, kinds in SAS_PATHS.items())
         raise ValueError(f'DR{release} has no {kind}: choose from {known}')
-    rows = table.to_pandas() if isinstance(table, Table) else pd.DataFrame(table)
-    rows = rows.rename(columns=str.lower)
+    rows = as_frame(table).rename(columns=str.lower)
     pattern = SAS_PATHS[release][kind]
     needed = [name for name in _TEXT_COLUMNS + _NUMBER_COLUMNS if f'{{{name}' in pattern]
     missing = [name for name in needed if name not in rows]
     if missing:
         raise ValueError(f'to find {kind} files of DR{release} the table needs {", ".join(needed)}; '
                          f'it has no {", ".join(missing)}')
-    return [_path_of(row, number, pattern, needed) for number, row in enumerate(rows.to_dict('records'))]
+    known = pd.DataFrame({name: _plain_column(rows[name].reset_index(drop=True), name=name) for name in needed})
+    return [_path_of(row, number, pattern, needed) for number, row in enumerate(known.to_dict('records'))]
 
 # %% ../nbs/00f_archive.ipynb #f3e82042
 class _Again(Exception):

@@ -15,8 +15,9 @@ from astropy import units as u
 from astropy.coordinates import Latitude, Longitude
 
 from stellar_gen.crossmatch.match import (
-    _NO_MOTIONS, _as_frame, _has_motions, _match_tables, _nothing_moves, _Whole,
+    _NO_MOTIONS, _has_motions, _match_tables, _nothing_moves, _Whole,
 )
+from ..data.core import as_frame
 
 # %% ../../nbs/01c_big.ipynb #9014b042
 def _is_partitioned(table): return hasattr(table, 'hc_structure')
@@ -42,7 +43,7 @@ def _largest_motion(left, right, epochs):
     if any(isinstance(epoch, str) for epoch in epochs):
         raise ValueError('partitioned catalogs are matched with one epoch for each side: give two numbers')
     table = moving[0]
-    found = _mapped(table, _fastest, dict(motion=float)) if _is_partitioned(table) else _fastest(_as_frame(table))
+    found = _mapped(table, _fastest, dict(motion=float)) if _is_partitioned(table) else _fastest(as_frame(table))
     return found.motion.max() / 1000 * abs(epochs[0] - epochs[1])
 
 # %% ../../nbs/01c_big.ipynb #a42691b2
@@ -75,7 +76,7 @@ def _as_catalog(table, options, search):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         return lsdb.from_dataframe(
-            _as_frame(table), ra_column=options.ra, dec_column=options.dec, margin_threshold=margin)
+            as_frame(table), ra_column=options.ra, dec_column=options.dec, margin_threshold=margin)
 
 def _check_margin(catalog, search, radius):
     "An error if stars across the borders of partitions would be missed"

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from .match import _as_frame, _take_rows
+from .match import _take_rows
+from ..data.core import as_frame
 
 # %% ../../nbs/01a_ids.ipynb #db6c07f1
 ID_KINDS = dict(
@@ -93,7 +94,7 @@ def normalize_ids(
 # %% ../../nbs/01a_ids.ipynb #ae3a7d44
 def _numbered(table, name, kind, side):
     "Row numbers (column `side`) and identifiers (column `key`) of the rows that have one"
-    if name not in (table.colnames if isinstance(table, Table) else table.columns):
+    if name not in table:
         raise ValueError(f'the {side} table has no column {name}')
     key = normalize_ids(table[name], kind)
     nothing = '' if ID_KINDS[kind] == 'text' else 0
@@ -109,13 +110,15 @@ def match_ids(
 ) -> pd.DataFrame:
     "Pairs of the rows of two tables that have the same identifier"
     left_name, right_name = (on, on) if isinstance(on, str) else on
+    left = as_frame(left)
+    right = as_frame(right)
     left_ids = _numbered(left, left_name, kind, 'left')
     right_ids = _numbered(right, right_name, kind, 'right')
     pairs = left_ids.merge(right_ids, on='key').sort_values(['left', 'right']).reset_index(drop=True)
     pairs['n_candidates'] = pairs.groupby('left').right.transform('size')
     pairs['n_claims'] = pairs.groupby('right').left.transform('size')
-    left_columns = _take_rows(_as_frame(left), pairs.left, '_l')
-    right_columns = _take_rows(_as_frame(right), pairs.right, '_r')
+    left_columns = _take_rows(left, pairs.left, '_l')
+    right_columns = _take_rows(right, pairs.right, '_r')
     return pd.concat([pairs.drop(columns='key'), left_columns, right_columns], axis=1)
 
 # %% ../../nbs/01a_ids.ipynb #7f4d7e27

@@ -17,6 +17,8 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from ..data.core import as_frame
+
 # %% ../../nbs/01_crossmatch.ipynb #e961d99c
 class _Positions(NamedTuple):
     "Positions on the sky"
@@ -31,23 +33,26 @@ class _Positions(NamedTuple):
         return np.stack([x, y, z], 1)
 
 # %% ../../nbs/01_crossmatch.ipynb #4ea985f0
-def _as_frame(table):
-    "A table of either kind as a pandas DataFrame"
-    return table.to_pandas() if isinstance(table, Table) else table
-
 def _numbers(column):
     "A column as floats (N,), `NaN` for what is no number"
     return pd.to_numeric(pd.Series(np.asarray(column)), errors='coerce').to_numpy(float)
 
+def _frame(table, ra, dec, side):
+    "A table of any kind as a pandas DataFrame, its positions in degrees"
+    frame = as_frame(table)
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise ValueError(f'the {side} table has two columns named {", ".join(map(str, twice))}: rename one of each')
+    if isinstance(table, Table):  # whatever they are called, these two are angles
+        angles = [name for name in (ra, dec) if name in table.colnames and name in frame]
+        frame = frame.assign(**{name: as_frame(Table({'ra': table[name]})).ra.array for name in angles})
+    return frame
+
 def _degrees(table, name, side):
     "A column of angles in degrees (N,)"
-    names = table.colnames if isinstance(table, Table) else table.columns
-    if name not in names:
+    if name not in table.columns:
         raise ValueError(f'the {side} table has no column {name}: name its columns with ra= and dec=')
-    column = table[name]
-    if isinstance(table, Table) and column.unit is not None:
-        return np.asarray(column.quantity.to_value(u.deg), float)
-    return _numbers(column)
+    return _numbers(table[name])
 
 # %% ../../nbs/01_crossmatch.ipynb #93f9692b
 def _positions(table, ra, dec, side):
@@ -59,7 +64,7 @@ def _positions(table, ra, dec, side):
     if bad.any():
         first = bad.argmax()
         raise ValueError(f'{bad.sum()} of {len(bad)} positions of the {side} table are not degrees '
-                         f'(first: row {first}, ra {a[first]}, dec {d[first]}): drop or mend these rows')
+                         f'(first: row {first}, ra {table[ra].iloc[first]}, dec {table[dec].iloc[first]}): drop or mend these rows')
     return _Positions(np.radians(a), np.radians(d))
 
 # %% ../../nbs/01_crossmatch.ipynb #da5302bb
@@ -425,10 +430,10 @@ def _with_unmatched(pairs, found, sides):
 # %% ../../nbs/01_crossmatch.ipynb #c2567d18
 def _match_tables(left, right, options, whole=None):
     "Pairs of two tables in memory; `whole` where they were cut from larger catalogs"
+    left = _frame(left, options.ra, options.dec, 'left')
+    right = _frame(right, options.ra, options.dec, 'right')
     at_left = _positions(left, options.ra, options.dec, 'left')
     at_right = _positions(right, options.ra, options.dec, 'right')
-    left = _as_frame(left)
-    right = _as_frame(right)
     at_left, at_right = _to_one_epoch(left, right, at_left, at_right, options.epochs)
     found = _candidates(at_left.vectors(), at_right.vectors(), options.radius*_ARCSEC)
     if not len(found.left):
@@ -439,9 +444,10 @@ def _match_tables(left, right, options, whole=None):
 
 # %% ../../nbs/01_crossmatch.ipynb #0c749bdf
 def crossmatch(
-    left: pd.DataFrame | Table,   # Positions in `ra`, `dec` (deg), one row per star; or a catalog of LSDB
+    # Positions in `ra`, `dec` (deg), one row per star, also as a record array or `SkyCoord`; or a catalog of LSDB
+    left: pd.DataFrame | Table,
     right: pd.DataFrame | Table,  # Likewise
-    radius: float = 1.,           # Largest separation (arcsec)
+    radius: float = 1.,           # Largest separation (arcsec), or an angle of astropy
     how: str = 'one_to_one',      # `one_to_one` (mutually best), `best` (best for each left row), or `all`
     ra: str = 'ra',               # Name of the column of right ascension in both tables
     dec: str = 'dec',             # Name of the column of declination in both tables
@@ -455,6 +461,7 @@ def crossmatch(
     # and the columns of both sides, suffixed `_l` and `_r`
 ) -> pd.DataFrame:
     "Pairs of the rows of two tables by their positions on the sky"
+    radius = radius.to_value(u.arcsec) if isinstance(radius, u.Quantity) else radius
     options = _Options(radius, how, ra, dec, tuple(epochs), tuple(errors), mags, unmatched)
     if hasattr(left, 'hc_structure') or hasattr(right, 'hc_structure'):
         if unmatched:

@@ -15,9 +15,10 @@ from astropy import units as u
 from astropy.table import Table
 
 from ..archive import _answer, _gaia_job, _quiet, conf
-from .match import _as_frame, _take_rows, crossmatch
+from .match import _take_rows, crossmatch
 from .ids import match_ids, normalize_ids
-from ..data.core import Spectra
+from ..data.core import as_frame, Spectra
+from ..data.tables import _as_table
 
 # %% ../../nbs/01b_surveys.ipynb #50d02b1b
 VOCABULARY = dict(
@@ -214,7 +215,7 @@ def to_vocabulary(
 ) -> Table:  # The columns that are in the vocabulary, renamed, with units; the identifier in its normal form
     "A survey's table in the common vocabulary"
     names = _known_survey(survey)
-    rows = table if isinstance(table, Table) else Table.from_pandas(table)
+    rows = table if isinstance(table, Table) else _as_table(as_frame(table))
     found = _find_columns(rows.colnames, names.columns)
     missing = [name for name in ('ra', 'dec', names.id) if name not in found]
     if missing:
@@ -273,7 +274,7 @@ def query_survey(
                          'read_catalog and rename it with to_vocabulary')
     if not 0 < radius <= _WIDEST:
         raise ValueError(f'radius={radius}: the services allow up to {_WIDEST} arcsec')
-    table = _as_frame(stars)
+    table = as_frame(stars)
     positions = Table(dict(ra=np.asarray(table['ra'], float), dec=np.asarray(table['dec'], float)))
 
     def ask():
@@ -328,7 +329,7 @@ def attach_labels(
     # and `SOURCE_sep_arcsec`, `SOURCE_p_match` or `SOURCE_n` (rows with the identifier)
 ) -> Spectra:
     "Spectra with the labels of another survey in their table"
-    theirs = _as_frame(table)
+    theirs = as_frame(table)
     missing = [name for name in labels if name not in theirs]
     if missing:
         raise ValueError(f'{source}: the table has no column {", ".join(missing)}')

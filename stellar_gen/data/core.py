@@ -264,7 +264,9 @@ def _exact_column(numbers: np.ndarray, missing: np.ndarray, name: str):
             return _whole_column(np.array(numbers.tolist(), dtype), missing, name)
         except OverflowError:
             pass
-    return np.where(missing, None, numbers)
+    beyond = numbers.copy()
+    beyond[missing] = None
+    return beyond
 
 def _plain_column(
     values,                             # NumPy array, column of a `Table` with or without mask, or pandas series, (N,)

@@ -65,8 +65,9 @@ def _table_columns(table, names: list[str], symbols: dict[str, list[str]], want:
     for name in names:
         if _is_wanted(name.lower(), want):
             parts = _parts_of(table, name, symbols)
-            wanted = want is None or name.lower() in want
-            columns |= {part.lower(): one for part, one in parts.items() if wanted or part.lower() in want}
+            if want is not None and name.lower() not in want:
+                parts = {part: one for part, one in parts.items() if part.lower() in want}
+            columns |= {part.lower(): one for part, one in parts.items()}
     return columns
 
 def _fits_columns(path: Path, want: _Want) -> _Columns:
