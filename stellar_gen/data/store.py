@@ -7,6 +7,7 @@ __all__ = ['is_store', 'SpectraStore', 'save_spectra', 'open_spectra', 'store_ba
 
 # %% ../../nbs/00c_store.ipynb #26f3007c
 import hashlib
+import json
 import queue
 import shutil
 import threading
@@ -25,6 +26,8 @@ from .files import _line, _printable, _read_all, fits_files, progress, whole
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
 _CHUNK = 128  # rows
+_ARRAYS = ('wave', 'flux', 'ivar', 'bitmask')
+_CODECS = {'blosc', 'bytes', 'crc32c', 'gzip', 'transpose', 'zstd'}  # that unpack numbers, and can do nothing else
 _FAILURE = ['path', 'error', 'size', 'mtime']  # columns of a table of failures; size and time are those of the file
 _ATTRIBUTES: dict[str, Any] = dict(
     format='stellar_gen spectra',
@@ -58,10 +61,26 @@ def _make_empty(path: Path, grid: Grid, with_bitmask: bool) -> None:
         )
     (path/'meta.parquet').mkdir()
 
+def _check_codecs(path: Path) -> None:
+    "Raise where a group or array is not of Zarr format 3, or its bytes would go through another codec than ours"
+    try:
+        saved = json.loads((path/'zarr.json').read_text())
+    except FileNotFoundError:
+        raise ValueError(f'{path.name} is not of Zarr format 3') from None
+    if saved['zarr_format'] != 3:
+        raise ValueError(f'{path.name} is not of Zarr format 3')
+    codecs = {codec['name'] for codec in saved.get('codecs', [])}
+    if odd := codecs - _CODECS:
+        raise ValueError(f'{path.name} is packed by {", ".join(sorted(odd))}: only {", ".join(sorted(_CODECS))} are unpacked')
+
 def _open_arrays(path: Path) -> Any:
     "The Zarr group of a store, to read from"
     import zarr
-    return zarr.open_group(path/'spectra.zarr', mode='r')
+    arrays = path/'spectra.zarr'
+    present = [arrays/name for name in _ARRAYS if (arrays/name).exists()]
+    for part in [arrays, *present]:
+        _check_codecs(part)
+    return zarr.open_group(arrays, mode='r', zarr_format=3, use_consolidated=False)
 
 def _saved_grid(group: Any) -> Grid:
     "The grid of an open store; of one that does not say, the grid of its wavelengths"
@@ -127,10 +146,10 @@ class SpectraStore:
         "Look at what is there now"
         self.__dict__.pop('meta', None)
         try:
+            self._rows = self._count_rows()  # first: a writer makes the arrays longer before the table
             self._group = _open_arrays(self.path)
             self.grid = _saved_grid(self._group)
             held = min(self._group[name].shape[0] for name in ('flux', 'ivar'))
-            self._rows = self._count_rows()
         except Exception as e:  # whatever Zarr or Arrow say of bytes that are not theirs
             raise ValueError(f'{self.path}: damaged store: {_line(e)}') from e
         if held < self._rows:
@@ -166,7 +185,9 @@ class SpectraStore:
     def meta(self) -> pd.DataFrame:  # One row per spectrum
         "The table of what is known about each spectrum"
         parts = [table for part in self._parts if len(table := pd.read_parquet(part))]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(index=range(len(self)))
+        if not parts:
+            return pd.DataFrame(index=range(len(self)))
+        return pd.concat(parts, ignore_index=True)[:len(self)]  # another process may have added rows since
 
     def _failures(self) -> pd.DataFrame:
         "All failures of all batches, also of files that were mended since"
