@@ -189,7 +189,7 @@ def _near(model, star, n, spread, rng):
     if model.reference is None:
         raise ValueError('this model is not calibrated: run calibrate, whose normal stars say how a star may vary')
     z = label_inputs(model, star).x[:1, :-1]
-    normal = (model.reference['place'] * model.reference['scale'])[:, :model.net.latent]
+    normal = model.reference.latents
     nearest = np.argsort(((normal - z)**2).sum(1))[:_NEIGHBOURS]
     covariance = np.cov(normal[nearest].T) + 1e-6 * np.eye(z.shape[1])
     return z + spread * rng.multivariate_normal(np.zeros(z.shape[1]), covariance, n)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,9 @@ from .vae.network import SpectraVAE
 from .vae.losses import ElboLoss, log_likelihood
 from .train.learner import angle_of_stars, chi2_of_stars, cosine_of_stars, rms_of_stars
 
+if TYPE_CHECKING:
+    from stellar_gen.anomaly.reference import Reference
+
 # %% ../nbs/04b_model.ipynb #17192f84
 @dataclass
 class TrainedModel:
@@ -40,12 +43,18 @@ class TrainedModel:
     net:SpectraVAE # The network
     recipe:Recipe # How to prepare spectra for it
     info:dict = field(default_factory=dict) # Training data, losses, versions: anything JSON can hold
-    reference:dict|None = None # What normal stars look like to it, from `calibrate`: arrays by name
+    reference:'Reference|None' = None # What normal stars look like to it, from `calibrate`
     labeller:dict|None = None # How to read labels from its latents, from `learn_labels`: arrays by name
     prior:dict|None = None # Where in the latents stars are, from `learn_prior`: arrays by name
 
+    @staticmethod
+    def read_reference(path:Path) -> 'Reference': # From a file of the model folder
+        "What `calibrate` learned; refused if its arrays do not belong together"
+        from stellar_gen.anomaly.reference import Reference
+        return Reference.load(path)
+
 FORMAT = 3 # of the model folder
-_PARTS = dict(reference=('place',2,'calibrate'), labeller=('x_mean',1,'learn_labels'), prior=('z_mean',0,'learn_prior')) # which array must have how many columns more than there are latents, and what makes it
+_PARTS = dict(labeller=('x_mean',1,'learn_labels'), prior=('z_mean',0,'learn_prior')) # which array must have how many columns more than there are latents, and what makes it
 
 def save_model(
     model:TrainedModel, # What to save
@@ -64,6 +73,7 @@ def save_model(
         save_file({k:(v.half() if half else v).contiguous().cpu() for k,v in model.net.state_dict().items()}, tmp/'model.safetensors')
         for name in _PARTS:
             if (part := getattr(model, name)) is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in part.items()}, tmp/f'{name}.safetensors')
+        if model.reference is not None: model.reference.save(tmp/'reference.safetensors', half)
         versions = {'stellar_gen':__version__, **{o:version(o) for o in ('torch','fastai','numpy')}}
         config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=model.recipe.to_dict(), info=model.info, versions=versions)
         (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
@@ -103,7 +113,10 @@ def load_model(
         for o,p in parts.items():
             what,more,remedy = _PARTS[o]
             if p[what].shape[-1]!=net.latent+more or not all(np.isfinite(v).all() for v in p.values()): raise ValueError(f'its {o} belongs to another network, or is not finite: run {remedy} again')
-        return TrainedModel(net.to(device).eval(), recipe, config['info'], **parts)
+        calibrated = path/'reference.safetensors'
+        reference = TrainedModel.read_reference(calibrated) if calibrated.is_file() else None
+        if reference is not None and reference.latents.shape[1]!=net.latent: raise ValueError('its reference belongs to another network: run calibrate again')
+        return TrainedModel(net.to(device).eval(), recipe, config['info'], reference, **parts)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
         raise ValueError(f'{path}: unusable model: ' + ' '.join(str(e).split())[:300]) from e
 

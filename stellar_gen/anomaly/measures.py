@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.core import APOGEE, APOGEE_WAVE, CHIPS, Grid, Spectra
+from ..data.core import APOGEE, Grid, Spectra
 from ..data.store import SpectraStore
 from ..simulate.stars import ELEMENTS, element_windows
 from ..simulate.kinds import brackett_profile, cool_dwarf, persistence_ramp, step_template, without_continuum
@@ -37,17 +37,6 @@ def reduced_chi2(
     chi2 = (ivar * residual**2).sum(1, dtype=float)                  # (N,)
     n_pix = seen.sum(1)                                              # (N,)
     return np.where(n_pix > 0, chi2 / np.maximum(n_pix, 1), np.nan)
-
-# %% ../../nbs/05_anomaly.ipynb #3bc1e713
-_POSITIONS = {k: (np.arange(len(APOGEE_WAVE)) - c.start) / (c.stop - c.start) for k, c in CHIPS.items()}
-_RAMP = persistence_ramp()
-_CHIP = np.stack([(x>=0) & (x<1) for x in _POSITIONS.values()], 1).astype(np.float32) # (P,3)
-_E = [e.lower() for e in ELEMENTS]
-def _brackett(width=120.): return brackett_profile(APOGEE_WAVE, width)
-def _step(chip, at): return step_template(APOGEE, chip, at)
-def _windows(): return element_windows(padded=False)
-def _rough(t): return without_continuum(t)
-def _cool(): return cool_dwarf()
 
 # %% ../../nbs/05_anomaly.ipynb #26528693
 def _pairs(x: Tensor) -> Tensor:  # (...,P) -> (...,P//2)
@@ -231,13 +220,13 @@ class Misfit:
     def slopes(self) -> Tensor:  # (B,coefs,L)
         "What each latent changes in the decoder's coefficients"
         if self.net.layers:
-            return self.net._slopes(self.fit.latents, self.net._told(self.labels))[0]
+            return self.net.slopes(self.fit.latents, self.labels)
         return self.fit.slopes
 
     @cached_property
     def latent_pulls(self) -> Tensor:  # (B,D,L)
         "How hard the residual on each detector pulls at each latent: half the slope of its chi-square"
-        basis, _ = self.net._basis()                                   # (coefs,P)
+        basis = self.net.basis().spectra                               # (coefs,P)
         change = self.weighted * self.recon                            # (B,P)
         detectors = self.templates.grid.detectors.values()
         on_coefs = [change[:, pixels] @ basis[:, pixels].T for pixels in detectors]
@@ -305,9 +294,10 @@ def detector_information(
     grid: Grid,       # Where its pixels lie
 ) -> Tensor:          # (D,coefs,coefs)
     "Information that each detector has on pairs of coefficients, of an average star"
-    basis, _ = net._basis()                                            # (coefs,P)
-    of_each = [(basis[:, pixels] * net.information[pixels]) @ basis[:, pixels].T
-               / net.information[pixels].sum() for pixels in grid.detectors.values()]
+    basis = net.basis().spectra                                        # (coefs,P)
+    known = net.decoder.information                                    # (P,)
+    of_each = [(basis[:, pixels] * known[pixels]) @ basis[:, pixels].T / known[pixels].sum()
+               for pixels in grid.detectors.values()]
     return torch.stack(of_each)
 
 # %% ../../nbs/05_anomaly.ipynb #e9734f3b
@@ -514,7 +504,7 @@ def measure(
 ) -> Measures:
     "Indicators, latents, reconstructions and log-likelihoods of prepared spectra"
     net = model.net.eval()
-    templates = templates_on(ready.grid, net.mean.device)
+    templates = templates_on(ready.grid, net.device)
     information = detector_information(net, ready.grid)
     use = [one.measure for one in REGISTRY.values() if one.grid in (None, ready.grid)]
 

@@ -6,101 +6,222 @@
 __all__ = ['flag', 'score']
 
 # %% ../../nbs/05d_scoring.ipynb #17bda215
+import warnings
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import logsumexp
 
-from ..data.core import CHIPS
+from ..data.core import Spectra
 from ..data.store import SpectraStore
-from ..simulate.kinds import ANOMALIES
+from ..simulate.kinds import KINDS, kinds_on
 from ..vae.losses import log_likelihood
 from ..model import passes, prepared, result_table, TrainedModel
-from .measures import measure, INDICATORS, reduced_chi2
-from .reasons import explain_stars
-from stellar_gen.anomaly.reference import (
-    _crowd, _density, _inputs, _log_p, _logits, _NEAR, _neighbours, _place, _surprise, _voices,
-)
+from .measures import indicator_names, measure, Measures, reduced_chi2
+from .reasons import explain_stars, Reason
+from .reference import Judgement, Reference, Sample
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
-def _sigma(log_p): # where the normal distribution has this probability above it
+def _sigma(log_p: np.ndarray) -> np.ndarray:
+    "Where a standard normal distribution has this probability above it"
     from scipy.special import ndtri_exp
     return -ndtri_exp(log_p)
 
 def flag(
-    p_value:np.ndarray, # Probabilities (N,); `NaN` is never flagged
-    fdr:float=.01 # Share of the flagged that may be normal stars
-) -> np.ndarray: # (N,), True for those to look at
-    "Which stars remain at this false-discovery rate?"
+    p_value: np.ndarray,  # Probabilities (N,); `NaN` is never flagged
+    fdr: float = 0.01,    # Share of the flagged that may be normal stars
+) -> np.ndarray:          # (N,), True for those to look at
+    "Which stars remain at this false-discovery rate"
     from scipy.stats import false_discovery_control
-    out,known = np.zeros(len(p_value), bool),np.isfinite(p_value)
-    if known.any(): out[known] = false_discovery_control(np.asarray(p_value)[known])<=fdr
-    return out
+    p_value = np.asarray(p_value)
+    known = np.isfinite(p_value)
+    flagged = np.zeros(len(p_value), bool)
+    if known.any():
+        flagged[known] = false_discovery_control(p_value[known]) <= fdr
+    return flagged
+
+# %% ../../nbs/05d_scoring.ipynb #5e3f68f6
+NOT_SCORED = 'not scored: no pixel with a usable flux and error'
+NAMED_NEIGHBOURS = 3  # normal stars in the column `nearest`
+
+def usable(found: Measures, chi2: np.ndarray, snr: np.ndarray) -> np.ndarray:  # (N,), True where a star can be scored
+    "Which stars have a chi-square, a signal and latents"
+    return np.isfinite(chi2) & (chi2 > 0) & (snr > 0) & np.isfinite(found.latents).all(1)
+
+def sampled_logp(
+    model: TrainedModel,
+    ready: Spectra,             # Prepared spectra
+    labels: np.ndarray | None,  # Their labels (N,n), if the network is told any
+    samples: int,               # Draws of the latents per star
+) -> np.ndarray:                # (N,), nats
+    "Log-likelihood by importance sampling"
+    net = model.net.eval()
+    generator = torch.Generator(net.device).manual_seed(0)
+    run = partial(log_likelihood, net, samples=samples, generator=generator)
+    return np.concatenate([x.cpu().numpy() for _, x in passes(net, ready.flux, ready.ivar, labels, run=run)])
+
+# %% ../../nbs/05d_scoring.ipynb #4448d2da
+def judge(
+    reference: Reference,
+    found: Measures,    # Of the stars
+    snr: np.ndarray,    # (N,)
+    n_pix: np.ndarray,  # (N,)
+    ok: np.ndarray,     # (N,), which stars can be judged; the others get something finite
+) -> Judgement:
+    "How odd stars are"
+    known = ok[:, None]
+    indicators = np.where(known, found.indicators, 0)
+    latents = np.where(known, found.latents, 0)
+    return reference.judge(Sample(indicators, latents, np.where(ok, snr, 1), n_pix))
+
+def detail_columns(
+    names: list[str],  # Of the indicators
+    found: Measures,
+) -> dict[str, np.ndarray]:
+    "All indicators but chi-square, and the latents"
+    indicators = {name: values for name, values in zip(names, found.indicators.T) if name != 'chi2'}
+    latents = {f'z{k}': values for k, values in enumerate(found.latents.T)}
+    return {name: values.astype(float) for name, values in (indicators | latents).items()}
+
+# %% ../../nbs/05d_scoring.ipynb #8f3dd424
+def scored_rows(
+    model: TrainedModel,
+    reference: Reference,       # Of the model
+    ready: Spectra,             # Prepared spectra
+    labels: np.ndarray | None,  # Their labels (N,n), if the network is told any
+    known: np.ndarray,          # (N,), which of them have any pixel with information
+    samples: int,               # Draws of the latents for `logp`, or 0
+    details: bool,              # Give the indicators and latents too
+) -> tuple[pd.DataFrame, np.ndarray]:
+    "A row for each star, without flag and reason; logarithms of the probability of each kind (N,K)"
+    found = measure(model, ready, labels)
+    names = indicator_names(ready.grid)
+    snr = ready.snr().astype(float)
+    n_pix = (ready.ivar > 0).sum(1)
+    chi2 = reduced_chi2(found.recon, ready.flux, ready.ivar)
+    ok = known & usable(found, chi2, snr)
+    judged = judge(reference, found, snr, n_pix, ok)
+    of_star = [KINDS[kind].cause == 'star' for kind in reference.kinds]
+    ids = np.array(reference.ids, object)
+    logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
+    columns: dict[str, Any] = dict(
+        snr=snr,
+        n_pix=n_pix,
+        chi2=chi2,
+        logp=logp.astype(float),
+        logp_latents=-found.indicators[:, names.index('latents')].astype(float),
+        distance=judged.distance.astype(float),
+        mahalanobis=judged.mahalanobis.astype(float),
+        anomaly=_sigma(judged.log_p),
+        p_value=np.exp(judged.log_p),
+        flag=False,
+        cause='',
+        kind='',
+        p_star=np.exp(judged.log_kinds[:, of_star]).sum(1),
+        nearest=[' '.join(ids[rows[:NAMED_NEIGHBOURS]]) for rows in judged.nearest],
+        reason=np.where(ok, '', NOT_SCORED).astype(object),
+    )
+    if details:
+        columns |= detail_columns(names, found)
+    return result_table(ready, ok, **columns), judged.log_kinds
 
 # %% ../../nbs/05d_scoring.ipynb #b0174d56
-_STARLY = np.array([c=='star' for c in ANOMALIES.values()])
-_IMITATED = dict(carbon='stronger bands of CO and CN', n_rich='stronger lines of CN', metal_poor='weaker lines of everything', m_dwarf='the light of a cool dwarf beside its own')
+TRIED_KINDS = 3         # the most probable, that are undone
+MOST_EXPLAINED = 500    # stars that get a reason, or the share `explain` of all if that is more
+EXPLAINED_AT_ONCE = 64  # stars
+TENSION = 'tension_'     # before a detector's name, in the names of indicators
+FEW_PIXELS = ('few_pixels', 'data')  # kind and cause of a star with less than half as many pixels as any normal one
 
-def _pattern(kind, values, distance, reference):
-    "A phrase for what is no excess of chi-square, or ''"
-    if kind in _IMITATED: return f'{_IMITATED[kind]}, which the network imitates by latents {distance/np.median(reference["near"]):.1f} times as far from those of normal stars as usual'
-    pulls = {c:values[INDICATORS.index(f'tension_{c}')] for c in CHIPS}
-    return f'the chips disagree about the star, the {max(pulls, key=pulls.get)} one most' if kind=='swap' else ''
+def worth_explaining(
+    table: pd.DataFrame,  # Rows of `score`
+    explain: float,       # Largest p-value
+) -> np.ndarray:          # Row numbers, in order
+    "Which stars get a reason"
+    odd = np.flatnonzero(table.p_value < explain)
+    most = max(MOST_EXPLAINED, int(explain * len(table)))
+    oddest_first = np.argsort(-table.anomaly[odd].to_numpy())
+    return np.sort(odd[oddest_first[:most]])
 
-def _judge(model, values, z, snr, n_pix):
-    "Logits (N,K), log p (N,), mean distance of the ten nearest normal stars (N,), Mahalanobis distance from the middle of all (N,), row numbers (N,3) of the nearest"
-    ref = model.reference
-    place = _place(z, snr, n_pix)/ref['scale']
-    d,at = _neighbours(place, ref['place'], _NEAR)
-    logits,density = _logits(_inputs(values, _crowd(place, d, at, ref), ref, at), ref),_density(place, ref)
-    return logits, _log_p(_surprise(_voices(logits, density), snr, ref), snr, ref['normal'], ref['normal_snr']), d[:,:10].mean(1), np.sqrt(2*density[:,0]), at[:,:3]
+# %% ../../nbs/05d_scoring.ipynb #e7255583
+def final_reason(
+    reference: Reference,
+    row: Any,                         # Of `score`
+    reason: Reason,                   # Of what can be undone
+    indicators: Mapping[str, float],  # Of the star, by name
+    kinds: list[str],                 # The most probable kinds, the first one first
+    odds: list[float],                # Logarithms of how probable they are
+) -> tuple[str, str, str]:
+    "Kind, cause and reason of a star"
+    if row.n_pix < reference.fewest_pixels / 2:
+        text = f'only {row.n_pix:,} pixels carry information; the normal stars have {reference.fewest_pixels:,} or more'
+        return *FEW_PIXELS, text
+    kind, text = reason.kind, reason.words
+    if not kind and odds[0] > np.log(0.5):
+        distance = row.distance / np.median(reference.stars.spacing)
+        tension = {name.removeprefix(TENSION): x for name, x in indicators.items() if name.startswith(TENSION)}
+        if phrase := KINDS[kinds[0]].without_excess(distance, tension):
+            kind, text = kinds[0], phrase
+    return kind, KINDS[kind].cause if kind else 'unknown', text
 
+# %% ../../nbs/05d_scoring.ipynb #5e22a34f
+def reasons(
+    model: TrainedModel,
+    reference: Reference,       # Of the model
+    ready: Spectra,             # Prepared spectra of some stars
+    labels: np.ndarray | None,  # Their labels (N,n), if the network is told any
+    rows: pd.DataFrame,         # Their rows of `score`
+    log_kinds: np.ndarray,      # Logarithms of the probability of each kind (N,K)
+) -> list[tuple[str, str, str]]:
+    "Kind, cause and reason of each star"
+    best = np.argsort(-log_kinds, axis=1)[:, :TRIED_KINDS]             # (N,3)
+    kinds = np.array(reference.kinds)[best].tolist()
+    odds = np.take_along_axis(log_kinds, best, 1).tolist()
+    explained = explain_stars(model, ready.flux, ready.ivar, labels, kinds, odds)
+    found = measure(model, ready, labels).indicators
+    indicators = [dict(zip(indicator_names(ready.grid), values)) for values in found]
+    return [final_reason(reference, *star) for star in zip(rows.itertuples(), explained, indicators, kinds, odds)]
+
+# %% ../../nbs/05d_scoring.ipynb #91c234bf
+def checked_reference(
+    model: TrainedModel,
+) -> Reference:
+    "What a model judges by; a ValueError if there is none or it lacks an indicator, a warning if it lacks a kind"
+    reference = model.reference
+    if reference is None:
+        raise ValueError('this model is not calibrated: run calibrate on normal stars that it was not trained on')
+    reference.check(model.recipe.grid)
+    if lacking := [kind for kind in kinds_on(model.recipe.grid) if kind not in reference.kinds]:
+        warnings.warn(f'the model has not learned the kinds {", ".join(lacking)}, and cannot name them: run calibrate',
+                      stacklevel=3)
+    return reference
+
+# %% ../../nbs/05d_scoring.ipynb #ef3f28f4
 def score(
-    model:TrainedModel, # A calibrated model
-    spectra, # `Spectra` as read, or a store
-    fdr:float=.01, # False-discovery rate of `flag`
-    explain:float=.01, # Stars with a smaller `p_value` get a reason, the oddest 500, or this share of all if that is more
-    samples:int=0, # Draws of the latents for `logp`; 0 for the Laplace approximation
-    details:bool=False # Give the indicators and the latents too
-) -> pd.DataFrame: # `apogee_id`, `file` (if known), `snr`, `n_pix`, `chi2`, `logp` and `logp_latents` (nats), `distance`, `mahalanobis`, `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `p_star`, `nearest`, `reason`, one row per spectrum
-    "How odd is each star, and why?"
-    if model.reference is None: raise ValueError('this model is not calibrated: run calibrate on normal stars that it was not trained on')
-    if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
-    tables,parts = zip(*(_score_rows(model, *o, samples, details) for o in prepared(model, spectra, keep_lost=True)))
-    t,odds = pd.concat(tables, ignore_index=True),np.concatenate(parts)
-    t['flag'] = flag(t.p_value, fdr)
-    odd = np.flatnonzero(t.p_value<explain)
-    odd = np.sort(odd[np.argsort(-t.anomaly[odd].to_numpy())[:max(500, int(explain*len(t)))]])
-    for ready,labels,_ in prepared(model, spectra, 64, True, only=odd) if len(odd) else ():
-        rows,odd = odd[:len(ready)],odd[len(ready):]
-        t.loc[rows,['kind','cause','reason']] = _reasons(model, ready, labels, t.loc[rows], odds[rows])
-    return t
-
-def _score_rows(model, ready, labels, keep, samples, details):
-    "Rows without flag and reason, and the logarithm of how probable each kind is (N,K)"
-    values,z,recon,logp = measure(model, ready, labels)
-    chi2,snr,n_pix = reduced_chi2(recon, ready.flux, ready.ivar),ready.snr().astype(float),(ready.ivar>0).sum(1)
-    ok = keep & np.isfinite(chi2) & (chi2>0) & (snr>0) & np.isfinite(z).all(1)
-    if samples:
-        g = torch.Generator(model.net.mean.device).manual_seed(0)
-        for b,o in passes(model.net, ready.flux, ready.ivar, labels, run=lambda *b: log_likelihood(model.net.eval(), *b, samples=samples, generator=g)): logp[b] = o.cpu().numpy()
-    logits,log_p,distance,far,near = _judge(model, np.where(ok[:,None], values, 0), np.where(ok[:,None], z, 0), np.where(ok, snr, 1), n_pix)
-    odds = logits[:,1:]-logsumexp(logits[:,1:], axis=1, keepdims=True)
-    names = np.array(model.info['reference'], object)
-    known = dict(snr=snr, n_pix=n_pix, chi2=chi2, logp=logp.astype(float), logp_latents=-values[:,INDICATORS.index('latents')].astype(float), distance=distance.astype(float), mahalanobis=far.astype(float), anomaly=_sigma(log_p), p_value=np.exp(log_p), flag=False,
-        cause='', kind='', p_star=np.exp(odds[:,_STARLY]).sum(1), nearest=[' '.join(names[o]) for o in near], reason=np.where(ok, '', 'not scored: no pixel with a usable flux and error').astype(object))
-    details = {**{k:v.astype(float) for k,v in zip(INDICATORS, values.T) if k!='chi2'}, **{f'z{k}':v.astype(float) for k,v in enumerate(z.T)}} if details else {}
-    return result_table(ready, ok, **known, **details), odds
-
-def _reasons(model, ready, labels, t, odds):
-    "Kind, cause and reason of each of some stars, which are rows of `score`"
-    names,best = np.array(list(ANOMALIES)),np.argsort(-odds, axis=1)[:,:3]
-    values,out = measure(model, ready, labels)[0],[]
-    for i,(k,_,text) in enumerate(explain_stars(model, ready.flux, ready.ivar, labels, names[best], np.take_along_axis(odds, best, 1))):
-        first,n,fewest = str(names[best[i,0]]),t.n_pix.iloc[i],int(model.reference['fewest'][0])
-        if not k and odds[i,best[i,0]]>np.log(.5) and (phrase := _pattern(first, values[i], t.distance.iloc[i], model.reference)): k,text = first,phrase
-        if n<fewest/2: k,text = 'few_pixels',f'only {n:,} pixels carry information; the normal stars have {fewest:,} or more'
-        out.append((k,{**ANOMALIES, 'few_pixels':'data'}.get(k, 'unknown'),text))
-    return out
+    model: TrainedModel,    # A calibrated model
+    spectra: Spectra | SpectraStore | str | Path,  # As read, or a store
+    fdr: float = 0.01,      # False-discovery rate of `flag`
+    explain: float = 0.01,  # Stars with a smaller `p_value` get a reason: the oddest 500, or this share of all if more
+    samples: int = 0,       # Draws of the latents for `logp`; 0 for the Laplace approximation
+    details: bool = False,  # Give the indicators and the latents too
+) -> pd.DataFrame:          # One row per spectrum: `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `reason`, ...
+    "How odd each star is, and why"
+    reference = checked_reference(model)
+    if isinstance(spectra, (str, Path)):
+        spectra = SpectraStore(spectra)
+    scored = []
+    for ready, labels, known in prepared(model, spectra, keep_lost=True):
+        scored.append(scored_rows(model, reference, ready, labels, known, samples, details))
+    table = pd.concat([rows for rows, _ in scored], ignore_index=True)
+    log_kinds = np.concatenate([x for _, x in scored])                 # (N,K)
+    table['flag'] = flag(table.p_value, fdr)
+    odd = worth_explaining(table, explain)
+    starts = range(0, len(odd), EXPLAINED_AT_ONCE)
+    for start, (ready, labels, _) in zip(starts, prepared(model, spectra, EXPLAINED_AT_ONCE, True, odd)):
+        rows = odd[start:start + EXPLAINED_AT_ONCE]
+        found = reasons(model, reference, ready, labels, table.loc[rows], log_kinds[rows])
+        table.loc[rows, ['kind', 'cause', 'reason']] = found
+    return table
