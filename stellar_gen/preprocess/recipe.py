@@ -196,6 +196,25 @@ def _new_store(out, source, recipe):
         (made/_NOTE).write_text(recipe.to_json())
     return SpectraStore(out)
 
+_TELL_APART = ('apogee_id', 'path', 'digest')  # columns by which spectra are told from others
+_SAME_FLUX = 1e-3                              # relative difference that rounding on another machine may make
+
+def _check_source(made, source, recipe):
+    "An error if a prepared store was made from other spectra than a store holds, by all names and two of the spectra"
+    rows = len(made)
+    if not rows:
+        return
+    names = [name for name in _TELL_APART if name in source.meta]
+    same = all(name in made.meta and made.meta[name].equals(source.meta[name][:rows]) for name in names)
+    ends = [0, rows - 1]
+    fresh = recipe(source[ends], keep_lost=True)
+    kept = made[ends]
+    known = kept.ivar > 0
+    same = same and np.array_equal(fresh.ivar > 0, known) and np.allclose(fresh.flux[known], kept.flux[known], rtol=_SAME_FLUX, atol=_SAME_FLUX)
+    if not same:
+        raise ValueError(f'{made.path}: was made from other spectra than {source.path} holds now: '
+                         'delete it and run again')
+
 def _begun_store(out, source, recipe, batch):
     "A store that was begun, or an error if it does not go on here"
     note = Path(out)/_NOTE
@@ -206,6 +225,7 @@ def _begun_store(out, source, recipe, batch):
     if len(made) > len(source) or not (complete or len(made) % batch == 0):
         raise ValueError(f'{out}: holds {len(made)} rows, which are no whole batches of {batch} '
                          f'of the {len(source)} in {source.path}: choose another name')
+    _check_source(made, source, recipe)
     return made
 
 # %% ../../nbs/02b_recipe.ipynb #3fbcddbe
