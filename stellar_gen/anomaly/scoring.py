@@ -212,6 +212,8 @@ def score(
     reference = checked_reference(model)
     if isinstance(spectra, (str, Path)):
         spectra = SpectraStore(spectra)
+    if not len(spectra):
+        raise ValueError('there are no spectra to score')
     scored = []
     for ready, labels, known in prepared(model, spectra, keep_lost=True):
         scored.append(scored_rows(model, reference, ready, labels, known, samples, details))

@@ -455,6 +455,10 @@ def classify(
 ) -> pd.DataFrame:  # `apogee_id`, `file` (if known), `snr`, `chi2`; labels, `e_...`; types by `teff` and `logg`
     "Labels and types of stars with their errors, and the `reason` where there are none; one row per spectrum"
     labeller = labeller_of(model)
+    if isinstance(spectra, (str, Path)):
+        spectra = SpectraStore(spectra)
+    if not len(spectra):
+        raise ValueError('there are no spectra to classify')
     tables = []
     for ready, told, known in prepared(model, spectra, keep_lost=True):
         inputs = _inputs(model, ready, told)
