@@ -259,7 +259,7 @@ def train(
         raise ValueError(f'{store}: {n} spectra are too few to train and calibrate a model: '
                          f'give at least {_FEWEST_TRAINING}')
     from stellar_gen.train.processes import train_store
-    size = dict(latent=latent) if latent else {}
+    size: dict[str, Any] = dict(latent=latent) if latent else {}
     model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
                         start=start, processes=processes, log=log, overwrite=overwrite,
                         final=partial(_calibrated, store), quiet=_mute(quiet), **size)

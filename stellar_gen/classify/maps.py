@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -226,7 +226,7 @@ def _chooser(source, looks):
     texts = [look.legend for look in looks.values()]
     legend = Div(text=texts[0])
     choose = Select(title='Colour by', value=names[0], options=names)
-    args: dict[str, Any] = dict(source=source, legend=legend, names=names, texts=texts)
+    args = dict(source=source, legend=legend, names=names, texts=texts)
     choose.js_on_change('value', CustomJS(args=args, code=_CHOOSE))
     return choose, legend
 
