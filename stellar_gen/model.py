@@ -8,11 +8,9 @@ __all__ = ['FORMAT', 'METRIC_NAMES', 'TrainedModel', 'save_model', 'packaged_mod
 
 # %% ../nbs/04b_model.ipynb #3a41b684
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -26,99 +24,196 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_np, save_file as save_np
 from safetensors.torch import load_file, save_file
 
-from .data.core import Spectra
+from .data.core import Grid, Spectra
+from .data.files import whole
 from .data.store import SpectraStore
 from .preprocess.recipe import Recipe
-from .vae.network import SpectraVAE
+from .vae.network import Fit, SpectraVAE
 from .vae.losses import ElboLoss, log_likelihood
 from .train.learner import angle_of_stars, chi2_of_stars, cosine_of_stars, rms_of_stars
 
 if TYPE_CHECKING:
-    from stellar_gen.anomaly.reference import Reference
+    from stellar_gen.anomaly.reference import Reference  # 05c_reference
+else:
+    Reference = object  # for those who ask a dataclass for its types
 
 # %% ../nbs/04b_model.ipynb #17192f84
 @dataclass
 class TrainedModel:
     "A network, how its spectra are prepared, and how it came about"
-    net:SpectraVAE # The network
-    recipe:Recipe # How to prepare spectra for it
-    info:dict = field(default_factory=dict) # Training data, losses, versions: anything JSON can hold
-    reference:'Reference|None' = None # What normal stars look like to it, from `calibrate`
-    labeller:dict|None = None # How to read labels from its latents, from `learn_labels`: arrays by name
-    prior:dict|None = None # Where in the latents stars are, from `learn_prior`: arrays by name
+    net: SpectraVAE  # The network
+    recipe: Recipe  # How to prepare spectra for it
+    info: dict = field(default_factory=dict)  # Training data, losses, versions: anything JSON can hold
+    reference: 'Reference | None' = None  # What normal stars look like to it, from `calibrate`
+    labeller: dict | None = None  # How to read labels from its latents, from `learn_labels`: arrays by name
+    prior: dict | None = None  # Where in the latents stars are, from `learn_prior`: arrays by name
+
+    @property
+    def grid(self) -> Grid:
+        "The wavelengths and detectors that it knows"
+        return self.recipe.grid
+
+    @property
+    def likelihood(self) -> str:  # `normal` or `student`
+        "How its training took residuals to be distributed; inference takes them to be normal in any case"
+        return self.info.get('loss', {}).get('likelihood', 'normal')
+
+    def __repr__(self) -> str:
+        parts = [name for name in ('reference', 'labeller', 'prior') if getattr(self, name) is not None]
+        return (f'TrainedModel({len(self.grid)} pixels -> {self.net.latent} latents, '
+                f'{self.likelihood} likelihood; has {", ".join(parts) or "no reference"})')
 
     @staticmethod
-    def read_reference(path:Path) -> 'Reference': # From a file of the model folder
+    def read_reference(path: Path) -> 'Reference':  # From a file of the model folder
         "What `calibrate` learned; refused if its arrays do not belong together"
         from stellar_gen.anomaly.reference import Reference
         return Reference.load(path)
 
-FORMAT = 3 # of the model folder
-_PARTS = dict(labeller=('x_mean',1,'learn_labels'), prior=('z_mean',0,'learn_prior')) # which array must have how many columns more than there are latents, and what makes it
+# %% ../nbs/04b_model.ipynb #9b6366d6
+FORMAT = 3  # of the model folder
+_HALF = 10_000  # numbers in an array from which half precision is worth its name
+_WEIGHTS, _CONFIG, _REFERENCE = 'model.safetensors', 'config.json', 'reference.safetensors'
 
-def save_model(
-    model:TrainedModel, # What to save
-    path, # Folder to make
-    overwrite:bool=False, # Replace a model that is already there
-    half:bool=False # In half precision
-) -> Path: # `path`
-    "Write a model folder: all of it, or nothing"
+class _Part(NamedTuple):
+    "Arrays that were learned from a network's latents, and how they are recognized as its own"
+    array: str   # Its last axis is as long as there are inputs
+    more: int    # Inputs besides the latents
+    remedy: str  # What makes it anew
+
+_PARTS = dict(
+    labeller=_Part('x_mean', 1, 'learn_labels'),
+    prior=_Part('z_mean', 0, 'learn_prior'),
+)
+
+# %% ../nbs/04b_model.ipynb #d565f1a6
+def _is_model(path: Path) -> bool:
+    "Whether a folder looks like one that `save_model` wrote"
+    return (path / _CONFIG).is_file() and (path / _WEIGHTS).is_file()
+
+def _config(model: TrainedModel) -> dict:
+    "All that is no array, as JSON can hold it"
     from stellar_gen import __version__
+    versions = {'stellar_gen': __version__} | {name: version(name) for name in ('torch', 'fastai', 'numpy')}
+    return dict(format=FORMAT, arch='vae', net=model.net.config, recipe=model.recipe.to_dict(), info=model.info,
+                versions=versions)
+
+def _write_model(
+    model: TrainedModel,  # What to write
+    folder: Path,         # To be made
+    half: bool,           # In half precision
+) -> None:
+    "Write the files of a model folder"
+    folder.mkdir()
+    weights = {name: value.half() if half else value for name, value in model.net.state_dict().items()}
+    save_file({name: value.contiguous().cpu() for name, value in weights.items()}, folder / _WEIGHTS)
+    for name in _PARTS:
+        if (part := getattr(model, name)) is None:
+            continue
+        arrays = {key: value.astype(np.float16 if half and value.size > _HALF else np.float32)
+                  for key, value in part.items()}
+        save_np(arrays, folder / f'{name}.safetensors')
+    if model.reference is not None:
+        model.reference.save(folder / _REFERENCE, half)
+    (folder / _CONFIG).write_text(json.dumps(_config(model), indent=1, allow_nan=False))
+    for file in folder.glob('*.safetensors'):
+        file.chmod(0o644)
+
+# %% ../nbs/04b_model.ipynb #5ba67283
+def save_model(
+    model: TrainedModel,      # What to save
+    path,                     # Folder to make
+    overwrite: bool = False,  # Replace a model that is already there
+    half: bool = False,       # In half precision
+) -> Path:                    # `path`
+    "Write a model folder: all of it, or nothing"
     path = Path(path)
-    is_model = (path/'config.json').is_file() and (path/'model.safetensors').is_file()
-    if path.exists() and not (overwrite and is_model): raise FileExistsError(f'{path}: exists already' + ('; choose another name or ask to overwrite it' if is_model else ' and is no model'))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(prefix=path.name+'.', suffix='.part', dir=path.parent))
-    try:
-        save_file({k:(v.half() if half else v).contiguous().cpu() for k,v in model.net.state_dict().items()}, tmp/'model.safetensors')
-        for name in _PARTS:
-            if (part := getattr(model, name)) is not None: save_np({k:v.astype(np.float16 if half and v.size>10_000 else np.float32) for k,v in part.items()}, tmp/f'{name}.safetensors')
-        if model.reference is not None: model.reference.save(tmp/'reference.safetensors', half)
-        versions = {'stellar_gen':__version__, **{o:version(o) for o in ('torch','fastai','numpy')}}
-        config = dict(format=FORMAT, arch='vae', net=model.net.config, recipe=model.recipe.to_dict(), info=model.info, versions=versions)
-        (tmp/'config.json').write_text(json.dumps(config, indent=1, allow_nan=False))
-        tmp.chmod(0o755)
-        for p in tmp.glob('*.safetensors'): p.chmod(0o644)
-        if path.exists(): os.replace(path, tmp/'replaced')
-        os.replace(tmp, path)
-        shutil.rmtree(path/'replaced', ignore_errors=True)
-    finally: shutil.rmtree(tmp, ignore_errors=True)
+    if path.exists() and not _is_model(path):
+        raise FileExistsError(f'{path}: exists already and is no model')
+    if path.exists() and not overwrite:
+        raise FileExistsError(f'{path}: exists already; choose another name or ask to overwrite it')
+    with whole(path) as folder:
+        _write_model(model, folder, half)
     return path
 
 # %% ../nbs/04b_model.ipynb #f4eb0134
-def packaged_models() -> list[str]: # Names that `load_model` knows
+def packaged_models() -> list[str]:  # Names that `load_model` knows
     "Models that come with this package"
-    return sorted(p.parent.name for p in Path(str(files('stellar_gen')/'assets')).glob('*/config.json'))
+    assets = Path(str(files('stellar_gen') / 'assets'))
+    return sorted(config.parent.name for config in assets.glob(f'*/{_CONFIG}'))
 
-def load_model(
-    path, # A folder that `save_model` wrote, or a name among `packaged_models()`
-    device='cpu' # Torch device to put the network on
-) -> TrainedModel: # Ready to `encode` and `reconstruct`
-    "Read a model folder; what is not one is refused with a reason"
-    if str(path) in packaged_models() and not Path(path).exists(): path = files('stellar_gen')/'assets'/str(path)
+def _model_folder(path) -> Path:
+    "The folder of a model, from its path or the name of a packaged one"
+    if str(path) in packaged_models() and not Path(path).exists():
+        path = Path(str(files('stellar_gen') / 'assets')) / str(path)
     path = Path(path)
-    if not path.is_dir(): raise ValueError(f'{path}: no such model folder, nor a model of this package ({", ".join(packaged_models())})')
-    for f in ('config.json','model.safetensors'):
-        if not (path/f).is_file(): raise ValueError(f'{path}: not a model folder (it has no {f})')
+    if not path.is_dir():
+        known = ', '.join(packaged_models())
+        raise ValueError(f'{path}: no such model folder, nor a model of this package ({known})')
+    for name in (_CONFIG, _WEIGHTS):
+        if not (path / name).is_file():
+            raise ValueError(f'{path}: not a model folder (it has no {name})')
+    return path
+
+# %% ../nbs/04b_model.ipynb #07127b5e
+def _read_network(
+    folder: Path,  # Of a model
+    config: dict,  # Its configuration
+) -> SpectraVAE:
+    "The network, its weights checked"
+    net = SpectraVAE(**config)
+    weights = load_file(folder / _WEIGHTS)
+    bad = [name for name, value in weights.items() if not value.isfinite().all()]
+    if bad:
+        raise ValueError(f'{len(bad)} of its tensors hold numbers that are not finite ({", ".join(bad[:3])})')
+    net.load_state_dict(weights)
+    return net
+
+def _read_part(
+    folder: Path,     # Of a model
+    name: str,        # A key of `_PARTS`
+    net: SpectraVAE,  # The network that it must belong to
+) -> dict[str, np.ndarray] | None:  # Arrays by name; None if the model has no such part
+    "What was learned from the network's latents"
+    file = folder / f'{name}.safetensors'
+    if not file.is_file():
+        return None
+    part, arrays = _PARTS[name], {key: value.astype(np.float32) for key, value in load_np(file).items()}
+    fits = arrays[part.array].shape[-1] == net.latent + part.more
+    if not fits or not all(np.isfinite(value).all() for value in arrays.values()):
+        raise ValueError(f'its {name} belongs to another network, or is not finite: run {part.remedy} again')
+    return arrays
+
+def _read_model(folder: Path) -> TrainedModel:
+    "The model in a folder"
+    config = json.loads((folder / _CONFIG).read_text())
+    if config['format'] != FORMAT:
+        raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: '
+                         'train it again, or use the stellar_gen it was made with')
+    net, recipe = _read_network(folder, config['net']), Recipe.from_dict(config['recipe'])
+    if len(recipe.grid) != net.config['n_pix']:
+        raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {len(recipe.grid)}')
+    model = TrainedModel(net, recipe, config['info'])
+    for name in _PARTS:
+        setattr(model, name, _read_part(folder, name, net))
+    if (folder / _REFERENCE).is_file():
+        model.reference = TrainedModel.read_reference(folder / _REFERENCE)
+        if model.reference.latents.shape[1] != net.latent:
+            raise ValueError('its reference belongs to another network: run calibrate again')
+    return model
+
+# %% ../nbs/04b_model.ipynb #7c28614c
+def load_model(
+    path,            # A folder that `save_model` wrote, or a name among `packaged_models()`
+    device='cpu',    # Torch device to put the network on
+) -> TrainedModel:   # Ready to `encode` and `reconstruct`
+    "Read a model folder; what is not one is refused with a reason"
+    folder = _model_folder(path)
     try:
-        config = json.loads((path/'config.json').read_text())
-        if config['format']!=FORMAT: raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: train it again, or use the stellar_gen it was made with')
-        net = SpectraVAE(**config['net'])
-        tensors = load_file(path/'model.safetensors')
-        parts = {o:{k:v.astype(np.float32) for k,v in load_np(path/f'{o}.safetensors').items()} for o in _PARTS if (path/f'{o}.safetensors').is_file()}
-        if bad := [k for k,v in tensors.items() if not v.isfinite().all()]: raise ValueError(f'{len(bad)} of its tensors hold numbers that are not finite ({", ".join(bad[:3])})')
-        net.load_state_dict(tensors)
-        recipe = Recipe.from_dict(config['recipe'])
-        if len(recipe.grid)!=net.config['n_pix']: raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {len(recipe.grid)}')
-        for o,p in parts.items():
-            what,more,remedy = _PARTS[o]
-            if p[what].shape[-1]!=net.latent+more or not all(np.isfinite(v).all() for v in p.values()): raise ValueError(f'its {o} belongs to another network, or is not finite: run {remedy} again')
-        calibrated = path/'reference.safetensors'
-        reference = TrainedModel.read_reference(calibrated) if calibrated.is_file() else None
-        if reference is not None and reference.latents.shape[1]!=net.latent: raise ValueError('its reference belongs to another network: run calibrate again')
-        return TrainedModel(net.to(device).eval(), recipe, config['info'], reference, **parts)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
-        raise ValueError(f'{path}: unusable model: ' + ' '.join(str(e).split())[:300]) from e
+        model = _read_model(folder)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f'{folder}: unusable model: ' + ' '.join(str(error).split())[:300]) from error
+    model.net = model.net.to(device).eval()
+    return model
 
 # %% ../nbs/04b_model.ipynb #bd957439
 METRIC_NAMES = dict(chi2_per_pixel='chi2')  # shorter names of metrics, for tables
@@ -156,18 +251,19 @@ def passes(
 
 # %% ../nbs/04b_model.ipynb #0bc39327
 def draw(
-    net:SpectraVAE, # A network
-    flux:np.ndarray, # Prepared flux (N,P)
-    ivar:np.ndarray, # Its inverse variance (N,P)
-    bs:int=64, # Stars at a time: more do not fit into a cache
-    labels:np.ndarray|None=None # Labels (N,k), if the network is told any
-) -> tuple[np.ndarray,np.ndarray]: # Reconstruction (N,P) and latent means (N,L)
+    net: SpectraVAE,    # A network
+    flux: np.ndarray,   # Prepared flux (N,P)
+    ivar: np.ndarray,   # Its inverse variance (N,P)
+    bs: int = 64,       # Stars at a time: more do not fit into a cache
+    labels: np.ndarray | None = None,  # Labels (N,n), if the network is told any
+) -> tuple[np.ndarray, np.ndarray]:    # Reconstruction (N,P) and latent means (N,L)
     "Run a network on arrays, batch by batch"
-    recon,mu = np.empty(flux.shape, np.float32),np.empty((len(flux), net.latent), np.float32)
+    recon = np.empty(flux.shape, np.float32)
+    latents = np.empty((len(flux), net.latent), np.float32)
     for rows, fit in passes(net, flux, ivar, labels, bs):
         recon[rows] = fit.flux.cpu().numpy()
-        mu[rows] = fit.latents.cpu().numpy()
-    return recon, mu
+        latents[rows] = fit.latents.cpu().numpy()
+    return recon, latents
 
 # %% ../nbs/04b_model.ipynb #23c415b4
 class Prepared(NamedTuple):
@@ -176,116 +272,212 @@ class Prepared(NamedTuple):
     labels: np.ndarray | None  # Labels (N,n) that the network is told, if it is told any
     known: np.ndarray  # Whether a star has any pixel with information (N,)
 
+def _prepared_by(
+    store: SpectraStore,  # A store
+    recipe: Recipe,       # A model's
+) -> bool:                # False for a store of spectra as read
+    "Whether a store holds spectra that this recipe has prepared"
+    note = store.path / 'recipe.json'
+    if not note.is_file():
+        return False
+    if Recipe.from_json(note.read_text()) != recipe:
+        raise ValueError(f"{store.path}: was prepared by another recipe than the model's: "
+                         'give the store it was made from')
+    return True
+
+def _told_labels(
+    net: SpectraVAE,         # A network
+    meta: pd.DataFrame,      # Of spectra (N rows)
+) -> np.ndarray | None:      # (N,n), None for a network that is told none
+    "Labels that a network is told"
+    if not net.labels:
+        return None
+    if missing := [name for name in net.labels if name not in meta]:
+        raise ValueError(f'this model is told {", ".join(net.labels)}, '
+                         f'but the spectra have no column {", ".join(missing)}')
+    return meta[list(net.labels)].to_numpy(np.float32)
+
 def prepared(
-    model:TrainedModel, # A model
-    spectra, # `Spectra` as read, a store, or the path of one
-    rows:int=1024, # Spectra at a time
-    keep_lost:bool|None=None, # Keep stars that preparing leaves nothing of; default for a store only
-    only:np.ndarray|None=None # Row numbers to take; default all
-) -> Iterator[Prepared]: # Some rows at a time
+    model: TrainedModel,              # A model
+    spectra,                          # `Spectra` as read, a store, or the path of one
+    rows: int = 1024,                 # Spectra at a time
+    keep_lost: bool | None = None,    # Keep stars that preparing leaves nothing of; default for a store only
+    only: np.ndarray | None = None,   # Row numbers to take; default all
+) -> Iterator[Prepared]:              # Some rows at a time
     "Spectra prepared by the model's own recipe"
-    if isinstance(spectra, (str,Path)): spectra = SpectraStore(spectra)
+    if isinstance(spectra, (str, Path)):
+        spectra = SpectraStore(spectra)
     stored = isinstance(spectra, SpectraStore)
-    note = spectra.path/'recipe.json' if stored else None
-    done = stored and note.is_file()
-    if done and Recipe.from_json(note.read_text())!=model.recipe: raise ValueError(f'{spectra.path}: was prepared by another recipe than the model\'s: give the store it was made from')
-    for i in range(0, max(len(spectra if only is None else only), 1), rows):
-        s = spectra[i:i+rows] if only is None else spectra[only[i:i+rows]]
-        ready = s if done else model.recipe(s, keep_lost=stored if keep_lost is None else keep_lost)
-        if odd := [o for o in model.net.labels if o not in ready.meta]: raise ValueError(f'this model is told {", ".join(model.net.labels)}, but the spectra have no column {", ".join(odd)}')
-        labels = ready.meta[list(model.net.labels)].to_numpy(np.float32) if model.net.labels else None
-        yield Prepared(ready, labels, (ready.ivar>0).any(1))
+    done = stored and _prepared_by(spectra, model.recipe)
+    keep_lost = stored if keep_lost is None else keep_lost
+    count = len(spectra) if only is None else len(only)
+    for start in range(0, max(count, 1), rows):
+        wanted = slice(start, start + rows) if only is None else only[start:start + rows]
+        some = spectra[wanted]
+        ready = some if done else model.recipe(some, keep_lost=keep_lost)
+        known = np.any(ready.ivar > 0, axis=1)
+        yield Prepared(ready, _told_labels(model.net, ready.meta), known)
 
 def result_table(
-    ready:Spectra, # Prepared spectra (N rows)
-    known:np.ndarray, # Which of them have any information (N,)
-    **columns # Results by name, one number or text per spectrum
-) -> pd.DataFrame: # `file` and `apogee_id` (if known), then the columns; numbers of stars without information are `NaN`
-    "Table of results, a row per spectrum"
-    out = pd.DataFrame({k:np.where(known, v, np.nan) if np.ndim(v)==1 and np.asarray(v).dtype.kind=='f' else v for k,v in columns.items()})
-    for c in ('file','apogee_id'):
-        if c in ready.meta: out.insert(0, c, ready.meta[c].to_numpy())
-    return out
+    ready: Spectra,      # Prepared spectra (N rows)
+    known: np.ndarray,   # Which of them have any information (N,)
+    **columns,           # Results by name, one number or text per spectrum
+) -> pd.DataFrame:       # `file` and `apogee_id` (if known), then the columns
+    "Table of results, a row per spectrum; numbers of stars without information are `NaN`"
+    def masked(values: Any) -> Any:
+        numbers = np.ndim(values) == 1 and np.asarray(values).dtype.kind == 'f'
+        return np.where(known, values, np.nan) if numbers else values
+    table = pd.DataFrame({name: masked(values) for name, values in columns.items()})
+    for name in ('file', 'apogee_id'):
+        if name in ready.meta:
+            table.insert(0, name, ready.meta[name].to_numpy())
+    return table
 
 # %% ../nbs/04b_model.ipynb #f018e2b0
+def _numbered(
+    prefix: str,            # `z` or `e_z`
+    values: np.ndarray,     # (N,L)
+) -> dict[str, np.ndarray]:
+    "Columns `z0`, `z1`, ... of a table"
+    return {f'{prefix}{number}': column for number, column in enumerate(values.T)}
+
 def reconstruct(
-    model:TrainedModel, # A model
-    spectra, # `Spectra` as read; or a store, with `out`
-    bs:int=64, # Stars at a time
-    out=None # Store to write: the reconstructions as `flux`, with the `ivar` of what they are held against, and the latents in `meta`
-): # Prepared spectra, their reconstruction (N,P), latent means (N,L); or the store `out`
+    model: TrainedModel,  # A model
+    spectra,              # `Spectra` as read; or a store, with `out`
+    bs: int = 64,         # Stars at a time
+    out=None,             # Store to write: reconstructions as `flux`, `ivar` as prepared, latents in `meta`
+):                        # Prepared spectra, their reconstruction (N,P), latent means (N,L); or the store `out`
     "What the network makes of spectra"
-    if out is None:
-        if not isinstance(spectra, Spectra): raise ValueError('the reconstructions of a store do not go into memory: name a store to write, out=...')
-        ready,labels,_ = next(prepared(model, spectra, max(len(spectra), 1)))
-        return ready, *draw(model.net, ready.flux, ready.ivar, bs, labels)
-    out = Path(out)
-    if out.exists(): raise FileExistsError(f'{out}: exists already; choose another name')
-    tmp,made = out.with_name(f'.{out.name}.partial'),None
-    for ready,labels,_ in prepared(model, spectra):
-        recon,mu = draw(model.net, ready.flux, ready.ivar, bs, labels)
-        s = Spectra(ready.wave, recon, ready.ivar, None, ready.meta.assign(**{f'z{k}':z for k,z in enumerate(mu.T)}))
-        made = SpectraStore.create(tmp, s, overwrite=True) if made is None else made.append(s)
-    os.replace(tmp, out)
+    if out is not None:
+        return _reconstruct_store(model, spectra, bs, Path(out))
+    if not isinstance(spectra, Spectra):
+        raise ValueError('the reconstructions of a store do not go into memory: name a store to write, out=...')
+    part = next(prepared(model, spectra, max(len(spectra), 1)))
+    return part.spectra, *draw(model.net, part.spectra.flux, part.spectra.ivar, bs, part.labels)
+
+def _reconstruct_store(model: TrainedModel, spectra, bs: int, out: Path) -> SpectraStore:
+    "The same, some rows at a time, into a store"
+    if out.exists():
+        raise FileExistsError(f'{out}: exists already; choose another name')
+    with whole(out) as folder:
+        made = None
+        for part in prepared(model, spectra):
+            ready = part.spectra
+            recon, latents = draw(model.net, ready.flux, ready.ivar, bs, part.labels)
+            drawn = ready.replace(flux=recon, bitmask=None, meta=ready.meta.assign(**_numbered('z', latents)))
+            made = SpectraStore.create(folder, drawn) if made is None else made.append(drawn)
     return SpectraStore(out)
 
 # %% ../nbs/04b_model.ipynb #e41d4bcc
 def encode(
-    model:TrainedModel, # A model
-    spectra # `Spectra` as read, or a store
-) -> pd.DataFrame: # `apogee_id` (if known), `z0`, `z1`, ... and their errors `e_z0`, ..., one row per spectrum
+    model: TrainedModel,  # A model
+    spectra,              # `Spectra` as read, or a store
+) -> pd.DataFrame:        # `apogee_id` (if known), `z0`, `z1`, ... and their errors `e_z0`, ..., one row per spectrum
     "Latents of spectra"
+    net = model.net.eval()
     tables = []
-    for ready,labels,keep in prepared(model, spectra):
-        z,e = (np.empty((len(ready), model.net.latent), np.float32) for _ in range(2))
-        for rows, fit in passes(model.net, ready.flux, ready.ivar, labels, run=model.net.eval().infer):
-            z[rows] = fit.latents.cpu().numpy()
-            e[rows] = (fit.logvar/2).exp().cpu().numpy()
-        tables.append(result_table(ready, keep, **{f'z{k}':o for k,o in enumerate(z.T)}, **{f'e_z{k}':o for k,o in enumerate(e.T)}))
+    for ready, labels, known in prepared(model, spectra):
+        latents = np.empty((len(ready), net.latent), np.float32)
+        errors = np.empty_like(latents)
+        for rows, fit in passes(net, ready.flux, ready.ivar, labels, run=net.infer):
+            latents[rows] = fit.latents.cpu().numpy()
+            errors[rows] = (fit.logvar / 2).exp().cpu().numpy()
+        tables.append(result_table(ready, known, **_numbered('z', latents), **_numbered('e_z', errors)))
     return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/04b_model.ipynb #edf95831
 def log_prob(
-    model:TrainedModel, # A model
-    spectra, # `Spectra` as read, or a store
-    samples:int=32, # Draws of the latents per star
-    seed:int=0 # Of the draws
-) -> pd.DataFrame: # `apogee_id` (if known), `n_pix`, `logp` (nats)
-    "Log-likelihood of spectra: the importance-weighted bound"
+    model: TrainedModel,  # A model
+    spectra,              # `Spectra` as read, or a store
+    samples: int = 32,    # Draws of the latents per star
+    seed: int = 0,        # Of the draws
+) -> pd.DataFrame:        # `apogee_id` (if known), `n_pix`, `logp` (nats)
+    "Log-likelihood of spectra, noise taken to be normal: the importance-weighted bound"
+    net = model.net.eval()
     tables = []
-    for ready,labels,keep in prepared(model, spectra):
-        logp,g = np.empty(len(ready)),torch.Generator(model.net.device).manual_seed(seed)
-        def run(*b): return log_likelihood(model.net.eval(), *b, samples=samples, generator=g)
-        for b,o in passes(model.net, ready.flux, ready.ivar, labels, run=run): logp[b] = o.cpu().numpy()
-        tables.append(result_table(ready, keep, n_pix=(ready.ivar>0).sum(1), logp=logp))
+    for ready, labels, known in prepared(model, spectra):
+        logp = np.empty(len(ready))
+        generator = torch.Generator(net.device).manual_seed(seed)
+        run = partial(log_likelihood, net, samples=samples, generator=generator)
+        for rows, values in passes(net, ready.flux, ready.ivar, labels, run=run):
+            logp[rows] = values.cpu().numpy()
+        tables.append(result_table(ready, known, n_pix=(ready.ivar > 0).sum(1), logp=logp))
     return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/04b_model.ipynb #e5670919
+def _metrics(
+    fit: Fit,            # Of a batch (B,P)
+    flux: torch.Tensor,  # Prepared flux (B,P)
+    ivar: torch.Tensor,  # Its inverse variance (B,P)
+) -> dict[str, torch.Tensor]:  # (B,) each
+    "How well a network draws each star"
+    return dict(
+        chi2=chi2_of_stars(fit, flux, ivar),
+        chi2_scatter=chi2_of_stars(fit, flux, ivar / (1 + ivar * fit.scatter**2)),
+        cosine=cosine_of_stars(fit, flux, ivar),
+        angle=angle_of_stars(fit, flux, ivar),
+        rms_weighted=rms_of_stars(fit, flux, ivar),
+        kl=fit.divergence.sum(1),
+    )
+
+def _rms_truth(
+    recon: np.ndarray,  # Drawn flux (B,P)
+    truth: np.ndarray,  # Noiseless flux (B,P)
+    seen: np.ndarray,   # Where there is information (B,P)
+) -> np.ndarray:        # (B,)
+    "Root mean square distance from the truth, over pixels with information"
+    squares = ((recon - truth)**2 * seen).sum(1)
+    return np.sqrt(squares / seen.sum(1).clip(min=1))
+
+def _evaluated(
+    net: SpectraVAE,            # A network
+    part: Prepared,             # Spectra (N rows)
+    truth: np.ndarray | None,   # Noiseless flux (N,P)
+) -> pd.DataFrame:
+    "Rows of `evaluate`"
+    ready = part.spectra
+    batches = []
+    for rows, fit in passes(net, ready.flux, ready.ivar, part.labels):
+        flux, ivar = (torch.from_numpy(array[rows]).to(net.device) for array in (ready.flux, ready.ivar))
+        found = {name: values.cpu().numpy().astype(float) for name, values in _metrics(fit, flux, ivar).items()}
+        if truth is not None:
+            found['rms_truth'] = _rms_truth(fit.flux.cpu().numpy(), truth[rows], ready.ivar[rows] > 0)
+        batches.append(pd.DataFrame(found))
+    columns = pd.concat(batches) if batches else pd.DataFrame()
+    kind = dict(kind=ready.meta.kind.to_numpy()) if 'kind' in ready.meta else {}
+    return result_table(ready, part.known, **kind, snr=ready.snr().astype(float), n_pix=(ready.ivar > 0).sum(1),
+                        **{name: columns[name].to_numpy() for name in columns})
+
 def evaluate(
-    model:TrainedModel, # A model
-    spectra, # `Spectra` as read, or a store
-    truth:np.ndarray|None=None # Noiseless flux over the continuum (N,P), where it is known
-) -> pd.DataFrame: # `apogee_id`, `kind` (if known), `snr`, `n_pix`, `chi2`, `chi2_scatter`, `cosine`, `angle` (degrees), `rms_weighted`, `kl` (nats), and `rms_truth`
-    "Metrics star by star, to be grouped by S/N or by type"
-    tables,at = [],0
-    for ready,labels,keep in prepared(model, spectra):
-        cols,net = {k:np.empty(len(ready)) for k in ('chi2','chi2_scatter','cosine','angle','rms_weighted','kl')},model.net
-        for b,pred in passes(net, ready.flux, ready.ivar, labels):
-            flux,ivar = (torch.from_numpy(o[b]).to(net.device) for o in (ready.flux,ready.ivar))
-            for k,o in dict(chi2=chi2_of_stars(pred, flux, ivar), chi2_scatter=chi2_of_stars(pred, flux, ivar/(1+ivar*pred.scatter**2)), cosine=cosine_of_stars(pred, flux, ivar), angle=angle_of_stars(pred, flux, ivar), rms_weighted=rms_of_stars(pred, flux, ivar), kl=pred.divergence.sum(1)).items(): cols[k][b] = o.cpu().numpy()
-            if truth is not None: cols.setdefault('rms_truth', np.empty(len(ready)))[b] = np.sqrt(((pred.flux.cpu().numpy()-truth[at:at+len(ready)][b])**2*(ready.ivar[b]>0)).sum(1)/(ready.ivar[b]>0).sum(1).clip(min=1))
-        at += len(ready)
-        kind = dict(kind=ready.meta.kind.to_numpy()) if 'kind' in ready.meta else {}
-        tables.append(result_table(ready, keep, **kind, snr=ready.snr().astype(float), n_pix=(ready.ivar>0).sum(1), **cols))
+    model: TrainedModel,               # A model
+    spectra,                           # `Spectra` as read, or a store
+    truth: np.ndarray | None = None,   # Noiseless flux over the continuum (N,P), where it is known
+) -> pd.DataFrame:  # `apogee_id`, `kind` (if known), `snr`, `n_pix`, the metrics, and `rms_truth` with `truth`
+    "Metrics star by star, to be grouped by S/N or by type; `angle` in degrees, `kl` in nats"
+    tables = []
+    done = 0
+    for part in prepared(model, spectra):
+        rows = slice(done, done + len(part.spectra))
+        tables.append(_evaluated(model.net, part, None if truth is None else truth[rows]))
+        done = rows.stop
     return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/04b_model.ipynb #2e01d395
+_ACTIVE = 0.01  # variance of its mean from star to star, above which a latent is active (Burda et al. 2016)
+
 def latent_use(
-    model:TrainedModel, # A model
-    spectra # `Spectra` as read, or a store
-) -> pd.DataFrame: # `latent`, `kl` (nats, mean over stars), `spread` (standard deviation of the means), `active`
-    "Which latents are used? One is active when its mean varies by more than a tenth from star to star (Burda et al. 2016)"
-    t = encode(model, spectra)
-    z,e = (t[[f'{p}{k}' for k in range(model.net.latent)]].dropna() for p in ('z','e_z'))
-    k = .5*(z.to_numpy()**2+e.to_numpy()**2-1-2*np.log(e.to_numpy()))
-    return pd.DataFrame(dict(latent=z.columns, kl=k.mean(0), spread=z.std().to_numpy(), active=z.var().to_numpy()>.01))
+    model: TrainedModel,  # A model
+    spectra,              # `Spectra` as read, or a store
+) -> pd.DataFrame:        # `latent`, `kl` (nats, mean over stars), `spread` (standard deviation of the means), `active`
+    "How much each latent is used, and whether it is active: whether its mean varies by more than a tenth"
+    table = encode(model, spectra)
+    numbers = range(model.net.latent)
+    means = table[[f'z{number}' for number in numbers]].dropna()
+    errors = table[[f'e_z{number}' for number in numbers]].dropna().to_numpy()
+    divergence = 0.5 * (means.to_numpy()**2 + errors**2 - 1 - 2 * np.log(errors))
+    return pd.DataFrame(dict(
+        latent=means.columns,
+        kl=divergence.mean(0),
+        spread=means.std().to_numpy(),
+        active=means.var().to_numpy() > _ACTIVE,
+    ))
