@@ -251,6 +251,12 @@ class Indicator:
 # %% ../../nbs/05_anomaly.ipynb #7881002f
 REGISTRY: dict[str, Indicator] = {}
 
+def usable_on(
+    grid: Grid,        # Of the spectra
+) -> list[Indicator]:  # In the order of registration
+    "Indicators that work on a grid"
+    return [one for one in REGISTRY.values() if one.grid in (None, grid)]
+
 # %% ../../nbs/05_anomaly.ipynb #7f8dbf18
 INDICATORS: list[str] = []  # columns on the APOGEE grid
 
@@ -258,7 +264,7 @@ def indicator_names(
     grid: Grid,   # Of the spectra
 ) -> list[str]:   # In the order of registration
     "Columns of all indicators that work on a grid"
-    return [column for one in REGISTRY.values() if one.grid in (None, grid) for column in one.columns(grid)]
+    return [column for one in usable_on(grid) for column in one.columns(grid)]
 
 def indicator(
     name: str,                 # Of its column; may hold `{detector}` or `{element}`
@@ -496,6 +502,14 @@ class Measures(NamedTuple):
     recon: np.ndarray        # Reconstructions (N,P)
     logp: np.ndarray         # Log-likelihoods (N,), nats
 
+def measures_of(stars: Misfit) -> Measures:
+    "All that is measured of a batch"
+    found = [one.measure(stars) for one in usable_on(stars.templates.grid)]
+    columns = [x if x.ndim == 2 else x[:, None] for x in found]
+    values = torch.cat(columns, 1).nan_to_num(0, 0, 0)                 # (B,I)
+    tensors = (values, stars.fit.latents, stars.recon, laplace_logp(stars))
+    return Measures(*(x.cpu().numpy() for x in tensors))
+
 def measure(
     model: TrainedModel,               # A model
     ready: Spectra,                    # Prepared spectra
@@ -506,15 +520,8 @@ def measure(
     net = model.net.eval()
     templates = templates_on(ready.grid, net.device)
     information = detector_information(net, ready.grid)
-    use = [one.measure for one in REGISTRY.values() if one.grid in (None, ready.grid)]
-
     def of_batch(*batch: Tensor) -> Measures:
-        stars = Misfit(net, templates, information, *batch)
-        columns = [column if column.ndim == 2 else column[:, None] for column in (f(stars) for f in use)]
-        values = torch.cat(columns, 1).nan_to_num(0, 0, 0)             # (B,I)
-        found = (values, stars.fit.latents, stars.recon, laplace_logp(stars))
-        return Measures(*(x.cpu().numpy() for x in found))
-
+        return measures_of(Misfit(net, templates, information, *batch))
     batches = [found for _, found in passes(net, ready.flux, ready.ivar, labels, bs, run=of_batch)]
     return Measures(*(np.concatenate(x) for x in zip(*batches)))
 

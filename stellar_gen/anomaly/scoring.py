@@ -46,7 +46,6 @@ def flag(
 
 # %% ../../nbs/05d_scoring.ipynb #5e3f68f6
 NOT_SCORED = 'not scored: no pixel with a usable flux and error'
-NAMED_NEIGHBOURS = 3  # normal stars in the column `nearest`
 
 def usable(found: Measures, chi2: np.ndarray, snr: np.ndarray) -> np.ndarray:  # (N,), True where a star can be scored
     "Which stars have a chi-square, a signal and latents"
@@ -73,9 +72,7 @@ def judge(
     ok: np.ndarray,     # (N,), which stars can be judged; the others get something finite
 ) -> Judgement:
     "How odd stars are"
-    known = ok[:, None]
-    indicators = np.where(known, found.indicators, 0)
-    latents = np.where(known, found.latents, 0)
+    indicators, latents = (np.where(ok[:, None], x, 0) for x in (found.indicators, found.latents))
     return reference.judge(Sample(indicators, latents, np.where(ok, snr, 1), n_pix))
 
 def detail_columns(
@@ -105,8 +102,6 @@ def scored_rows(
     chi2 = reduced_chi2(found.recon, ready.flux, ready.ivar)
     ok = known & usable(found, chi2, snr)
     judged = judge(reference, found, snr, n_pix, ok)
-    of_star = [KINDS[kind].cause == 'star' for kind in reference.kinds]
-    ids = np.array(reference.ids, object)
     logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
     columns: dict[str, Any] = dict(
         snr=snr,
@@ -121,8 +116,8 @@ def scored_rows(
         flag=False,
         cause='',
         kind='',
-        p_star=np.exp(judged.log_kinds[:, of_star]).sum(1),
-        nearest=[' '.join(ids[rows[:NAMED_NEIGHBOURS]]) for rows in judged.nearest],
+        p_star=judged.p_star,
+        nearest=judged.nearest,
         reason=np.where(ok, '', NOT_SCORED).astype(object),
     )
     if details:
