@@ -27,11 +27,9 @@ def _tangents(
     labels: np.ndarray | None = None,   # Of the star (n,), if the network is told any
 ) -> np.ndarray:                        # (L,P)
     "What each latent changes in the flux of a star"
-    z, told = (None if o is None else torch.as_tensor(o, device=net.mean.device)[None] for o in (latents, labels))
-    slopes, coefficients = net._slopes(z, net._told(told))        # (1,K,L), (1,K)
-    basis, _ = net._basis()                                       # (K,P)
-    flux = (net.mean + coefficients @ basis).clamp(-6, 1.5).exp() # (1,P)
-    return (slopes[0].t() @ basis * flux).cpu().numpy()
+    z = torch.as_tensor(latents, device=net.device)[None]
+    told = None if labels is None else torch.as_tensor(labels, device=net.device)[None]
+    return net.flux_slopes(z, told)[0].cpu().numpy()
 
 def _suspects(model: TrainedModel, flux: np.ndarray, ivar: np.ndarray, labels: np.ndarray | None) -> list[Suspect]:
     "Stars (N,P) as the model draws them"
@@ -162,7 +160,7 @@ def attribute(
         raise ValueError(f"method={method!r}: choose 'integrated' or 'gradient'")
     net = model.net.eval()
     arrays = [flux, ivar] if labels is None else [flux, ivar, labels]
-    observed, *known = (torch.from_numpy(np.ascontiguousarray(o, np.float32)).to(net.mean.device) for o in arrays)
+    observed, *known = (torch.from_numpy(np.ascontiguousarray(o, np.float32)).to(net.device) for o in arrays)
     chi2 = partial(_encoder_chi2, net)
     with torch.no_grad():
         base = _encoder_draws(net, observed, *known)

@@ -41,7 +41,7 @@ def gaussian_nll(
     flux: torch.Tensor,                 # Observed flux (B,P); may hold anything where `ivar` is 0
     ivar: torch.Tensor,                 # Inverse variance (B,P)
     scatter: torch.Tensor | float = 0,  # The model's own standard deviation, (P,), (B,P) or a number
-) -> torch.Tensor:                      # (B,): half of chi-square, and of the logarithms of what `scatter` multiplies variances by
+) -> torch.Tensor:                      # (B,): half the chi-square, and half the price of the scatter
     "Negative log-likelihood of the flux, but for its constant"
     chi2 = ivar * residual(flux, recon, ivar)**2
     if not torch.is_tensor(scatter) and scatter == 0:
@@ -411,7 +411,7 @@ class SpectraVAE(nn.Module):
         sample: bool = True,                 # Draw latents in training; without it this is a plain autoencoder
         scatter: bool = False,               # Learn the model's own error in every pixel
         labels: tuple[str, ...] = (),        # Names of labels that encoder and decoder are told
-        layers: tuple[str, ...] = (),        # Of `rv`, `vsini`, `resolution`: labels, or else latents, that act on what is drawn
+        layers: tuple[str, ...] = (),        # `rv`, `vsini`, `resolution`: labels, or else latents, that act on the flux
         pixel_kms: float = PIXEL_KMS,        # Width of a pixel for `layers`, km/s
         prior: str = 'normal',               # Of the latents: `normal`, or `flow` (a neural spline flow, learned along)
     ):
@@ -572,7 +572,7 @@ class SpectraVAE(nn.Module):
         ivar: torch.Tensor,                  # Its inverse variance (B,P)
         labels: torch.Tensor | None = None,  # Labels (B,n), if the network is told any
         gradients: bool = False,             # Let gradients flow through it
-    ) -> Fit:                                # Latents a step further, their covariance; flux and slopes where it started
+    ) -> Fit:                                # Latents and covariance; flux and slopes where the step started
         "The least-squares solution of the decoder made linear"
         with torch.set_grad_enabled(gradients), torch.autocast(z.device.type, enabled=False):
             weight = ivar_with_scatter(ivar, self.scatter)                     # (B,P)
@@ -695,21 +695,6 @@ class SpectraVAE(nn.Module):
             fit = self.infer(flux, ivar, labels)
             z = fit.latents
         return fit._replace(divergence=self.divergence(fit, z))
-
-    # Names of before, until the rooms that use them have moved: net.device, net.decoder, told, basis, slopes, flux_slopes, newton
-    mean = property(lambda self: self.decoder.mean)
-    information = property(lambda self: self.decoder.information)
-
-    def _told(self, labels): return self.told(labels)
-
-    def _basis(self): return self.basis()
-
-    def _slopes(self, z, told):
-        x = z[:, len(self.driven):]
-        coefs, slopes = self.decoder.slopes(x if told is None else torch.cat([x, told], 1), x.shape[1])
-        return F.pad(slopes, (len(self.driven), 0)), coefs
-
-    def _newton(self, z, flux, ivar, labels=None): return self.newton(z, flux, ivar, labels, gradients=True)
 
     @torch.no_grad()
     def start_at_components(
