@@ -28,7 +28,7 @@ from .data.core import Grid, Spectra
 from .data.files import whole
 from .data.store import SpectraStore
 from .preprocess.recipe import Recipe
-from .vae.network import Fit, SpectraVAE
+from .vae.network import Fit, ivar_with_scatter, SpectraVAE
 from .vae.losses import ElboLoss, log_likelihood
 from .train.learner import angle_of_stars, chi2_of_stars, cosine_of_stars, rms_of_stars
 
@@ -54,14 +54,15 @@ class TrainedModel:
         return self.recipe.grid
 
     @property
-    def likelihood(self) -> str:  # `normal` or `student`
-        "How its training took residuals to be distributed; inference takes them to be normal in any case"
-        return self.info.get('loss', {}).get('likelihood', 'normal')
+    def likelihood(self) -> str:
+        "How inference takes noise to be distributed, whatever the loss of the training was"
+        return 'normal'
 
     def __repr__(self) -> str:
         parts = [name for name in ('reference', 'labeller', 'prior') if getattr(self, name) is not None]
-        return (f'TrainedModel({len(self.grid)} pixels -> {self.net.latent} latents, '
-                f'{self.likelihood} likelihood; has {", ".join(parts) or "no reference"})')
+        trained = self.info.get('loss', {}).get('likelihood', 'normal')
+        return (f'TrainedModel({len(self.grid)} pixels -> {self.net.latent} latents; {trained} likelihood in training, '
+                f'{self.likelihood} in inference; has {", ".join(parts) or "no reference"})')
 
     @staticmethod
     def read_reference(path: Path) -> 'Reference':  # From a file of the model folder
@@ -72,7 +73,9 @@ class TrainedModel:
 # %% ../nbs/04b_model.ipynb #9b6366d6
 FORMAT = 3  # of the model folder
 _HALF = 10_000  # numbers in an array from which half precision is worth its name
-_WEIGHTS, _CONFIG, _REFERENCE = 'model.safetensors', 'config.json', 'reference.safetensors'
+_WEIGHTS = 'model.safetensors'
+_CONFIG = 'config.json'
+_REFERENCE = 'reference.safetensors'
 
 class _Part(NamedTuple):
     "Arrays that were learned from a network's latents, and how they are recognized as its own"
@@ -413,7 +416,7 @@ def _metrics(
     "How well a network draws each star"
     return dict(
         chi2=chi2_of_stars(fit, flux, ivar),
-        chi2_scatter=chi2_of_stars(fit, flux, ivar / (1 + ivar * fit.scatter**2)),
+        chi2_scatter=chi2_of_stars(fit, flux, ivar_with_scatter(ivar, fit.scatter)),
         cosine=cosine_of_stars(fit, flux, ivar),
         angle=angle_of_stars(fit, flux, ivar),
         rms_weighted=rms_of_stars(fit, flux, ivar),
