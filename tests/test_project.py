@@ -265,3 +265,21 @@ def test_robust_shifts_seeds_and_names_the_line(root, tmp_path):
     r = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert r.returncode == 1 and 'seeds +0' not in r.stdout
     assert 'notebook, 1 threads, seeds +1000: cell 0: assert x < 1000, "too large"' in r.stdout
+
+
+def test_lessons_form_one_path(root):
+    "\"Where to go next\" of each lesson leads to the next one in the listing"
+    lessons = sorted((root/'nbs').glob('[0-9]*.ipynb'))
+    for lesson, following in zip(lessons, lessons[1:]):
+        cells = json.loads(lesson.read_text())['cells']
+        last = [''.join(cell['source']) for cell in cells if cell['cell_type'] == 'markdown'][-1]
+        assert f']({following.name})' in last, f'{lesson.name} does not lead to {following.name}'
+
+
+def test_exported_lines_fit_the_page(root):
+    "No line that is exported runs off the site's page"
+    for lesson in sorted((root/'nbs').glob('[0-9]*.ipynb')):
+        cells = json.loads(lesson.read_text())['cells']
+        exported = [''.join(cell['source']) for cell in cells if re.match(r'#\s*\|\s*export', ''.join(cell['source']))]
+        long = [line for code in exported for line in code.splitlines() if len(line) > 120]
+        assert not long, f'{lesson.name}: {long[0]}'

@@ -64,7 +64,8 @@ def _positions(table, ra, dec, side):
     if bad.any():
         first = bad.argmax()
         raise ValueError(f'{bad.sum()} of {len(bad)} positions of the {side} table are not degrees '
-                         f'(first: row {first}, ra {table[ra].iloc[first]}, dec {table[dec].iloc[first]}): drop or mend these rows')
+                         f'(first: row {first}, ra {table[ra].iloc[first]}, dec {table[dec].iloc[first]}): '
+                         'drop or mend these rows')
     return _Positions(np.radians(a), np.radians(d))
 
 # %% ../../nbs/01_crossmatch.ipynb #da5302bb

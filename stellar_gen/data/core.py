@@ -312,7 +312,14 @@ def _series_column(column: pd.Series, name: str):
 # %% ../../nbs/00_data.ipynb #6a3989c2
 _POSITIONS = ('ra', 'dec', 'raj2000', 'dej2000', 'ra_icrs', 'de_icrs')  # columns that are angles in degrees
 _UNITS = dict.fromkeys(_POSITIONS, 'deg') | dict(pmra='mas/yr', pmdec='mas/yr', parallax='mas')
-_SPELLED = {'degrees': 'deg', 'degs': 'deg', 'radians': 'rad', 'hours': 'hourangle', 'h': 'hourangle', 'hr': 'hourangle'}
+_SPELLED = {
+    'degrees': 'deg',
+    'degs': 'deg',
+    'radians': 'rad',
+    'hours': 'hourangle',
+    'h': 'hourangle',
+    'hr': 'hourangle',
+}
 
 def _known_unit(unit, name: str):
     "A unit of astropy; None if nobody knows it and nothing rests on it"

@@ -145,7 +145,8 @@ def read_mmu(
     try:
         with h5py.File(path) as h:
             flux, ivar, mask = _mmu_arrays(h, 'spectrum_pseudo_continuum_' if normalized else 'spectrum_')
-            columns = {name: _plain_column(h[name][:], name=name) for name in h if h[name].ndim == 1 and len(h[name]) == len(flux)}
+            per_star = [name for name in h if h[name].ndim == 1 and len(h[name]) == len(flux)]
+            columns = {name: _plain_column(h[name][:], name=name) for name in per_star}
     except (OSError, ValueError, TypeError) as e:
         raise ValueError(f'{path}: not an APOGEE file of the Multimodal Universe ({_line(e)})') from e
     known = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)

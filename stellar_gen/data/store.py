@@ -71,7 +71,8 @@ def _check_codecs(path: Path) -> None:
         raise ValueError(f'{path.name} is not of Zarr format 3')
     codecs = {codec['name'] for codec in saved.get('codecs', [])}
     if odd := codecs - _CODECS:
-        raise ValueError(f'{path.name} is packed by {", ".join(sorted(odd))}: only {", ".join(sorted(_CODECS))} are unpacked')
+        known = ', '.join(sorted(_CODECS))
+        raise ValueError(f'{path.name} is packed by {", ".join(sorted(odd))}: only {known} are unpacked')
 
 def _open_arrays(path: Path) -> Any:
     "The Zarr group of a store, to read from"
@@ -438,7 +439,8 @@ def _unread(store: SpectraStore, paths: list[Path], done: set[str]) -> list[Path
     "Files that are not done, nor failed before in the state they are in"
     failures = store._failures()
     states = dict(zip(failures['path'], zip(failures['size'], failures['mtime'])))
-    return [path for path in dict.fromkeys(paths) if _printable(path) not in done and states.get(_printable(path)) != _state(path)]
+    new = [path for path in dict.fromkeys(paths) if _printable(path) not in done]
+    return [path for path in new if states.get(_printable(path)) != _state(path)]
 
 def _without_repeats(
     spectra: Spectra,                     # Of one file
@@ -478,6 +480,7 @@ def ingest(
             new, repeats = (None, []) if spectra is None else _without_repeats(spectra, path, known)
             good += [] if new is None else [new]
             size, mtime = _state(path)
-            failed += [dict(path=_printable(path), error=line, size=size, mtime=mtime) for line in [*problems, *repeats]]
+            file = dict(path=_printable(path), size=size, mtime=mtime)
+            failed += [file | dict(error=line) for line in [*problems, *repeats]]
         store.append(concat(good) if good else None, pd.DataFrame(failed))
     return store

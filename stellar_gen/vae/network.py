@@ -411,7 +411,7 @@ class SpectraVAE(nn.Module):
         sample: bool = True,                 # Draw latents in training; without it this is a plain autoencoder
         scatter: bool = False,               # Learn the model's own error in every pixel
         labels: tuple[str, ...] = (),        # Names of labels that encoder and decoder are told
-        layers: tuple[str, ...] = (),        # `rv`, `vsini`, `resolution`: labels, or else latents, that act on the flux
+        layers: tuple[str, ...] = (),        # `rv`, `vsini`, `resolution`: labels or latents that act on the flux
         pixel_kms: float = PIXEL_KMS,        # Width of a pixel for `layers`, km/s
         prior: str = 'normal',               # Of the latents: `normal`, or `flow` (a neural spline flow, learned along)
     ):
