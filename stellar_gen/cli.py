@@ -219,14 +219,26 @@ _MOST_CALIBRATING = 5000  # held-out stars that normal stars are learned from
 _FEWEST_TRAINING = 100    # spectra
 
 def _calibrated(store, model, held):
-    "The model, calibrated with the stars of a store that were held out"
+    "The model, calibrated with the stars of a store that were held out; as it is where these are too few for its grid"
     from stellar_gen.anomaly.reference import calibrate
     from stellar_gen.data.store import SpectraStore
-    return calibrate(model, SpectraStore(store)[held[:_MOST_CALIBRATING]])
+    try:
+        return calibrate(model, SpectraStore(store)[held[:_MOST_CALIBRATING]])
+    except ValueError as error:  # what was trained for hours is not lost
+        typer.echo(f'stellar_gen: {store}: the model is not calibrated: {_error(error)}', err=True)
+        return model
 
 def _mute(quiet):
     "Whether fastai shall show no progress"
     return quiet or not (sys.stderr.isatty() and sys.stdout.isatty())
+
+def _recipe(path: Path) -> Any:
+    "The recipe that a file holds"
+    from stellar_gen.preprocess.recipe import Recipe
+    try:
+        return Recipe.from_json(path.read_text(encoding='utf-8'))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path}: holds no recipe ({_error(error)[:100]}): write what Recipe.to_json gives') from error
 
 @app.command()
 def train(
@@ -237,6 +249,9 @@ def train(
     arch: Annotated[str, typer.Option(help='vae, ae or flow.')] = 'vae',
     loss: Annotated[str, typer.Option(
         help='Likelihood that the loss assumes: normal, or student, which forgives single wrong pixels.')] = 'normal',
+    recipe: Annotated[Optional[Path], typer.Option(
+        help='How to prepare the spectra: a file of what Recipe.to_json gave [default: as suits their grid, or '
+             'as --start].')] = None,
     start: Annotated[Optional[str], typer.Option(
         help='Model to go on from: a folder, or apogee-sim-16, which comes with the package. '
              'Its size is kept.')] = None,
@@ -251,8 +266,8 @@ def train(
     "Train a model on a store of spectra; run again after an interruption, it goes on."
     from functools import partial
     from stellar_gen.data.store import SpectraStore
-    _apart([store, start], out)
-    _apart([store, start], log, '--log')
+    _apart([store, start, recipe], out)
+    _apart([store, start, recipe], log, '--log')
     _new(out, True, overwrite)
     n = len(SpectraStore(store))
     if n < _FEWEST_TRAINING:
@@ -260,8 +275,9 @@ def train(
                          f'give at least {_FEWEST_TRAINING}')
     from stellar_gen.train.processes import train_store
     size: dict[str, Any] = dict(latent=latent) if latent else {}
+    steps = _recipe(recipe) if recipe else None
     model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
-                        start=start, processes=processes, log=log, overwrite=overwrite,
+                        recipe=steps, start=start, processes=processes, log=log, overwrite=overwrite,
                         final=partial(_calibrated, store), quiet=_mute(quiet), **size)
     info = model.info
     _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '

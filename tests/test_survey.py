@@ -217,3 +217,23 @@ def test_the_command_takes_it(model, folder, normal):
         done = CliRunner().invoke(app, [command, str(folder / 'model'), str(folder / 'normal'), '--out', str(out), '-q'])
         assert done.exit_code == 0, done.output
         assert len(pd.read_csv(out)) == len(normal)
+
+
+def test_the_command_trains_on_it(folder, recipe):
+    "`stellar_gen train` by the recipe of the grid, or by one in a file; a file that holds none is refused in a line"
+    from typer.testing import CliRunner
+    from stellar_gen.cli import app
+    from stellar_gen.model import load_model
+    toy_survey(150, seed=5).save(folder / 'few')
+    steps = folder / 'recipe.json'
+    steps.write_text(Recipe([['normalize', dict(method='clip')]], OPTICAL).to_json())
+    train = ['train', str(folder / 'few'), '--epochs', '1', '--latent', '4', '--device', 'cpu', '-q', '--recipe', str(steps)]
+    done = CliRunner().invoke(app, [*train, '--out', str(folder / 'clipped')])
+    assert done.exit_code == 0, done.exception
+    made = load_model(folder / 'clipped')
+    assert made.recipe == Recipe.from_json(steps.read_text())
+    assert made.reference is None and 'not calibrated' in done.output  # fifteen stars held out are too few to learn from
+    steps.write_text('no recipe')
+    done = CliRunner().invoke(app, [*train, '--out', str(folder / 'none')])
+    assert isinstance(done.exception, ValueError) and 'holds no recipe' in str(done.exception)
+    assert not (folder / 'none').exists()
