@@ -1,6 +1,6 @@
 """Who finds the odd stars: ours and its peers, on the same simulated survey, in one run.
 
-    python benchmarks/anomaly.py [--normal 20000] [--each 30] [--train 4000] [--model apogee-sim-16] [--skip-robust]
+    python benchmarks/anomaly.py [--normal 20000] [--each 30] [--train 4000] [--model apogee-16] [--skip-robust]
 
 Normal stars and every kind of injected anomaly at three amplitudes, all of them made by the simulator from a star's
 labels; our combination was learned from anomalies injected into spectra, another way of making them. Peers learn from
@@ -159,7 +159,7 @@ def robust(args):
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--normal', type=int, default=20_000); p.add_argument('--each', type=int, default=30); p.add_argument('--train', type=int, default=4000)
-    p.add_argument('--model', default='apogee-sim-16'); p.add_argument('--skip-robust', action='store_true')
+    p.add_argument('--model', default='apogee-16'); p.add_argument('--skip-robust', action='store_true')
     a = p.parse_args()
     model = load_model(a.model)
     speed(model, a)

@@ -1,6 +1,6 @@
 """How well labels and types are read, how sure it is, and from how few labels.
 
-    python benchmarks/classify.py [--test 6000] [--model apogee-sim-16] [--pool 10000]
+    python benchmarks/classify.py [--test 6000] [--model apogee-16] [--pool 10000]
 
 Test stars are the simulator's, with subgiants, supergiants, carbon-rich stars and fast rotators among them. Few labels: the
 same small network learns from latents, from sixteen principal-component scores and from pixels (means of four, to save
@@ -67,7 +67,7 @@ def few(model, args):
 
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--test', type=int, default=6000); p.add_argument('--pool', type=int, default=10_000); p.add_argument('--model', default='apogee-sim-16')
+    p.add_argument('--test', type=int, default=6000); p.add_argument('--pool', type=int, default=10_000); p.add_argument('--model', default='apogee-16')
     a = p.parse_args()
     model = load_model(a.model)
     accuracy(model, a)

@@ -44,7 +44,7 @@ def feed(device, n, folder):
             print(f'training from {name:6}, {d}, batches of {bs:5,}: {3*n/(time.perf_counter()-start):8,.0f} per second, validation included', flush=True)
     some,got = stars[:4096],{}
     for d in devices:
-        model = load_model('apogee-sim-16', d)
+        model = load_model('apogee-16', d)
         for f in (encode,score,classify):
             f(model, some[:256])
             start = time.perf_counter(); got[f.__name__,d] = f(model, some); wait(d)

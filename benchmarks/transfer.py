@@ -23,7 +23,7 @@ if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--test', type=int, default=1000); p.add_argument('--numbers', type=int, nargs='*', default=[50,100,200,500,1000,2000]); p.add_argument('--passes', type=int, default=20_000, help='Star passes of each training, at least 20 a star')
     a = p.parse_args()
-    model,test,pool = load_model('apogee-sim-16'),other_survey(a.test, 1),other_survey(max(a.numbers), 2)
+    model,test,pool = load_model('apogee-16'),other_survey(a.test, 1),other_survey(max(a.numbers), 2)
     shape = {k:v for k,v in model.net.config.items() if k in ('latent','hidden','coefs','heads','channels','scatter')}
     def chi2(m): t = evaluate(m, test); return t.chi2[t.snr<150].median()
     print(f'untouched: {chi2(model):.3f}')

@@ -33,7 +33,7 @@ Device = Annotated[Optional[str], typer.Option(
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace the output if it is there already.')]
 Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training stars.')]
 Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of a new model; 16 if not given.')]
-Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-sim-16, which comes with the package.')]
+Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-16, which comes with the package.')]
 Inputs = Annotated[List[Path], typer.Argument(help='FITS files, folders of them, or stores.')]
 Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
 
@@ -253,7 +253,7 @@ def train(
         help='How to prepare the spectra: a file of what Recipe.to_json gave [default: as suits their grid, or '
              'as --start].')] = None,
     start: Annotated[Optional[str], typer.Option(
-        help='Model to go on from: a folder, or apogee-sim-16, which comes with the package. '
+        help='Model to go on from: a folder, or apogee-16, which comes with the package. '
              'Its size is kept.')] = None,
     processes: Annotated[int, typer.Option(
         min=1, help='Processes to train with: one for each GPU, or on the CPU.')] = 1,

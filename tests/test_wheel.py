@@ -88,7 +88,7 @@ def test_wheel_installs_and_scores(root, tmp_path, wheel, version):
 
     star = python('from stellar_gen.data import sample_paths; print(sample_paths()[1])')
     assert star.startswith(str(tmp_path))
-    models = ['apogee-sim-16']
+    models = ['apogee-16']
     if not version:
         command('simulate', '--n', 150, '--out', 'survey', '-q')
         command('train', 'survey', '--out', 'model', '--epochs', 1, '--device', 'cpu', '-q')

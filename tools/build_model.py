@@ -1,6 +1,6 @@
 """Train the model that comes with the package, on simulated stars, and write its card.
 
-    python tools/build_model.py [--stars 40000] [--epochs 40] [--out stellar_gen/assets/apogee-sim-16]
+    python tools/build_model.py [--stars 40000] [--epochs 40] [--out stellar_gen/assets/apogee-16]
     python tools/build_model.py --calibrate
     python tools/build_model.py --label
 
@@ -37,7 +37,7 @@ Active latents: {active} of {latent}. It brings {n_normal:,} normal stars, simul
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--stars', type=int, default=40_000); p.add_argument('--epochs', type=int, default=40); p.add_argument('--test', type=int, default=2000)
-    p.add_argument('--out', type=Path, default=Path(__file__).parent.parent/'stellar_gen'/'assets'/'apogee-sim-16')
+    p.add_argument('--out', type=Path, default=Path(__file__).parent.parent/'stellar_gen'/'assets'/'apogee-16')
     p.add_argument('--work', type=Path, help='Folder for the survey and the training, kept, so that an interrupted run goes on')
     p.add_argument('--normal', type=int, default=4000, help='Normal stars to compare with'); p.add_argument('--calibrate', action='store_true')
     p.add_argument('--labelled', type=int, default=30_000, help='Stars to learn labels from'); p.add_argument('--label', action='store_true')

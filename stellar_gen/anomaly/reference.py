@@ -426,7 +426,7 @@ ENOUGH_TO_LEARN = 200             # normal stars
 AMPLITUDES = (1 / 3, 2.5)         # weakest and strongest injected anomaly, in units of the kind's usual size
 EACH = (60, 300)                  # fewest and most stars that a kind is injected into
 SHARE = 0.25                      # of the normal stars, between these
-PACKAGED = 'apogee-sim-16'        # whose rule serves where there is too little to learn from
+PACKAGED = 'apogee-16'        # whose rule serves where there is too little to learn from
 
 def injected(
     model: TrainedModel,
