@@ -9,7 +9,8 @@ side. `before` is what an older version of the package printed when it ran this 
 
 *Reproduced* are figures from stars drawn from models that others learned from real spectra (The Cannon from 1,801
 giants of DR10, a network from dwarfs). The simulator is calibrated on the same two models, with other labels: they
-show that it reproduces them. M and L dwarfs are reproduced too, where the simulator was learned from them. *Held out*
+show that it reproduces them. The scatter of real stars beyond four labels was measured in giants only: dwarfs are
+drawn with it and without. M and L dwarfs are reproduced too, where the simulator was learned from them. *Held out*
 are figures from real spectra in no fit. Nothing is written.
 """
 import argparse
@@ -59,6 +60,8 @@ class Aim(NamedTuple):
     def __str__(self) -> str:
         if np.isinf(self.low):
             return f'at most {self.high:g}'
+        if np.isinf(self.high):
+            return f'at least {self.low:g}'
         if self.low == self.high:
             return f'{self.low:g}'
         if self.low == -self.high:
@@ -71,6 +74,9 @@ class Aim(NamedTuple):
 
 def at_most(value: float) -> Aim:
     return Aim(high=value)
+
+def at_least(value: float) -> Aim:
+    return Aim(low=value)
 
 def within(value: float) -> Aim:
     return Aim(-value, value)
@@ -262,7 +268,13 @@ class Observed(NamedTuple):
     perfect: np.ndarray  # (N,), chi-square per pixel of a model that knows the labels' flux, but not the scatter
     giants: bool
 
-def observed(learned: Learned, labels: np.ndarray, giants: bool, rng: np.random.Generator) -> Observed:
+def observed(
+    learned: Learned,
+    labels: np.ndarray,         # (N,4)
+    giants: bool,
+    rng: np.random.Generator,
+    scatter: float = 1.,        # How much of the giants' scatter the stars have
+) -> Observed:
     "Spectra of real-like stars with correlated scatter, a response, white noise and bad pixels"
     n = len(labels)
     pixels = learned.pixels
@@ -270,7 +282,8 @@ def observed(learned: Learned, labels: np.ndarray, giants: bool, rng: np.random.
     flux = learned.of(labels, giants)                                         # (N,M)
     snr = np.exp(rng.normal(np.log(SNR_MEDIAN), SNR_SPREAD, n)).clip(*SNR_RANGE)
     error = level / snr[:, None]                                              # (N,M)
-    seen = level * (flux + structure(n, rng)[:, pixels] * learned.scatter) + error * rng.normal(size=flux.shape)
+    true = flux + scatter * learned.scatter * structure(n, rng)[:, pixels]    # (N,M)
+    seen = level * true + error * rng.normal(size=flux.shape)
     good = rng.random(flux.shape) > BAD_SHARE                                 # (N,M)
     off = np.where(good, (seen - level * flux) / error, 0)
     out = dict(flux=np.zeros((n, N_PIXELS), np.float32), ivar=np.zeros((n, N_PIXELS), np.float32))
@@ -367,6 +380,8 @@ def score_figures(model, args, learned: Learned) -> list[Figure]:
     for who, stars in (('giants', giants), ('dwarfs', dwarfs)):
         found += anomaly_figures(model, stars, who)
         found += label_figures(model, stars, who)
+    bare = observed(learned, dwarf_labels(args.dwarfs, rng), False, rng, scatter=0)
+    found += anomaly_figures(model, bare, 'dwarfs without scatter')
     return found
 
 # ------------------------------------------------------------------------------------------------------- real spectra
@@ -467,6 +482,15 @@ def arcturus_figures(row: pd.Series) -> Iterator[Figure]:
     off = row.fe_h - ARCTURUS_FE_H_DR10
     yield Figure(f'Arcturus: [Fe/H] less {ARCTURUS_FE_H_DR10:g}, as on the scale of DR10', off, HELD_OUT)
 
+def error_figures(fainter: pd.DataFrame) -> Iterator[Figure]:
+    "Stated errors of Arcturus' temperature, which should not shrink as S/N falls"
+    error = fainter.e_teff.to_numpy(float)
+    bright, *others = (f'{snr:g}' for snr in FAINTER)
+    name = f'Arcturus: stated error of Teff (K) at S/N {", ".join([bright, *others])}'
+    yield Figure(name, tuple(error), HELD_OUT, (), 0)
+    name = f'Arcturus: stated error of Teff at S/N {", ".join(others)} over that at {bright}'
+    yield Figure(name, tuple(error[1:] / error[0]), HELD_OUT, (at_least(1),), 2)
+
 def named_figures(table: pd.DataFrame) -> Iterator[Figure]:
     "Oddness and type of the single stars"
     for name, row in table.iterrows():
@@ -528,9 +552,7 @@ def spectra_figures(model, args) -> tuple[list[Figure], pd.DataFrame]:
         told = dict(of=spectra.meta['kind'].to_numpy(), table=name, name=spectra.meta.apogee_id.to_numpy())
         tables.append(read_by(model, spectra).assign(**told))
     many = pd.concat(tables, ignore_index=True)
-    error = Figure(f'Arcturus: stated error of Teff (K) at S/N {", ".join(f"{snr:g}" for snr in FAINTER)}',
-                   tuple(fainter.e_teff), HELD_OUT, (), 0)
-    found = [*arcturus_figures(named.loc['Arcturus']), error, *named_figures(named)]
+    found = [*arcturus_figures(named.loc['Arcturus']), *error_figures(fainter), *named_figures(named)]
     found += [*binary_figures(many), *dwarf_figures(many)]
     single = named.assign(of='', table='', name=named.index)
     return found, pd.concat([single, many], ignore_index=True)
