@@ -604,6 +604,15 @@ class Detectors:
         left = self.flattened(difference)
         return tuple(float(np.sqrt((left[:, span]**2).mean())) for span in self.spans)
 
+    def rms_scaled(self, drawn: np.ndarray, real: np.ndarray) -> tuple[float, ...]:
+        "The same of drawn spectra (N,M) divided by the smooth part of their ratio to real ones, as a continuum would be"
+        left = []
+        for span, curves in zip(self.spans, self.curves):
+            basis = np.linalg.qr(curves)[0]
+            smooth = (drawn[:, span] / real[:, span]) @ basis @ basis.T
+            left.append(float(np.sqrt(((drawn[:, span] / smooth - real[:, span])**2).mean())))
+        return tuple(left)
+
     def matched(self, flux: np.ndarray, ivar: np.ndarray, model: np.ndarray) -> np.ndarray:
         "A model (M,) times the smooth curve on each detector that fits an observation (M,) best"
         out = model.copy()
@@ -733,8 +742,10 @@ def rms_figures(args, learned: Learned) -> Iterator[Figure]:
     )
     for who, labels, giants, aim in sets:
         real = learned.of(labels, giants)
+        drawn = simulated(labels, giants, pixels)
         null = giant_null if giants else dwarf_null
-        yield Figure(f'{who}: rms', detectors.rms(simulated(labels, giants, pixels) - real), REPRODUCED, aim, 4)
+        yield Figure(f'{who}: rms', detectors.rms(drawn - real), REPRODUCED, aim, 4)
+        yield Figure(f'{who}: rms, continuum divided out', detectors.rms_scaled(drawn, real), REPRODUCED, (), 4)
         yield Figure(f'{who}: rms of no simulator', detectors.rms(null(labels) - real), REPRODUCED, (), 4)
     if CALIBRATION:
         yield from extreme_figures(learned, known, others, more_dwarfs, detectors)
