@@ -605,7 +605,7 @@ class Detectors:
         return tuple(float(np.sqrt((left[:, span]**2).mean())) for span in self.spans)
 
     def rms_scaled(self, drawn: np.ndarray, real: np.ndarray) -> tuple[float, ...]:
-        "The same of drawn spectra (N,M) divided by the smooth part of their ratio to real ones, as a continuum would be"
+        "The same of drawn spectra (N,M) divided by the smooth part of their ratio to real ones"
         left = []
         for span, curves in zip(self.spans, self.curves):
             basis = np.linalg.qr(curves)[0]
