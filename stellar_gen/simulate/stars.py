@@ -252,10 +252,11 @@ ABUNDANCE_SCATTER = dict(  # dex, one standard deviation of [X/Fe]
 FASTEST = 200.             # km/s, of v sin i
 DENSEST = 10.              # mag, of extinction
 USUAL_SNR, SNR_RANGE = 100, (20, 400)
-CHIP_RESOLUTION = dict(blue=-1500, green=0, red=1500)  # resolving power of each detector less the usual
-RESOLUTION_RANGE = (19_000, 25_000)
-PERSISTENT_FIBRES = 1 / 7  # share of the fibres whose blue detector remembers earlier exposures
+FIBRE_RESOLUTION, CHIP_RESOLUTION = 700, 500  # scatter of the resolving power: of the fibre, and of each detector
+RESOLUTION_RANGE = (19_500, 25_500)
+PERSISTENT_FIBRES = 0.35   # share of the fibres whose blue detector remembers earlier exposures
 USUAL_PERSISTENCE = 0.03   # of the continuum, mean of the light that is added there
+USUAL_VISITS = {1: 30, 2: 10, 3: 40, 4: 5, 6: 10, 8: 5}  # weights of how often a star was observed
 
 # %% ../../nbs/00g_stars.ipynb #16c1ea85
 class _Columns:
@@ -329,14 +330,15 @@ def _chosen(weights: list[float], uniform: np.ndarray) -> np.ndarray:
     return np.searchsorted(borders, uniform, side='right').clip(max=len(share) - 1)
 
 def _fibres(draw: _Columns) -> dict[str, np.ndarray]:
-    "Resolving power on each detector, persistence (share of the continuum) and S/N, by column"
-    fibre = USUAL_RESOLUTION + draw.normal(500)
+    "Resolving power on each detector, persistence (share of the continuum), S/N and number of visits, by column"
+    fibre = USUAL_RESOLUTION + draw.normal(FIBRE_RESOLUTION)
     columns = {}
-    for chip, offset in CHIP_RESOLUTION.items():
-        columns[f'resolution_{chip}'] = np.clip(fibre + offset + draw.normal(250), *RESOLUTION_RANGE)
+    for chip in CHIPS:
+        columns[f'resolution_{chip}'] = np.clip(fibre + draw.normal(CHIP_RESOLUTION), *RESOLUTION_RANGE)
     persistent = draw.uniform() < PERSISTENT_FIBRES
     columns['persistence'] = np.where(persistent, draw.exponential(USUAL_PERSISTENCE), 0)
     columns['snr'] = np.clip(USUAL_SNR * np.exp(draw.normal(.5)), *SNR_RANGE)
+    columns['visits'] = np.array(list(USUAL_VISITS))[_chosen(list(USUAL_VISITS.values()), draw.uniform())]
     return columns
 
 # %% ../../nbs/00g_stars.ipynb #888aa1b7

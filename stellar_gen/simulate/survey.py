@@ -9,6 +9,7 @@ __all__ = ['observe', 'true_flux', 'simulate', 'simulate_store']
 import os
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,58 +18,54 @@ import pandas as pd
 
 from ..data.core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
 from ..instrument import PIXEL_KMS
-from ..data.files import progress, sample_spectra, whole
+from ..data.files import progress, whole
 from ..data.store import is_store, SpectraStore
-from .stars import sample_labels, synthesize
+from .stars import _SPLIT, sample_labels, synthesize
 from .kinds import ANOMALIES, Kind, KINDS, persistence_ramp
 
 # %% ../../nbs/00i_survey.ipynb #9e8ccd77
-VISIT_VELOCITIES = (-44.4206, -67.472)  # km/s, of the two visits of the package: VRAD of their headers
-CLOSEST_LINES = 6                       # pixels; what is closer is the same line
+MARGIN = 450   # pixels of the observed frame beyond both ends of the APOGEE grid
 
-def _middles_of_runs(flag: np.ndarray) -> np.ndarray:
-    "Middle of every run of True in a row of pixels"
-    change = np.diff(np.r_[0, flag.astype(int), 0])
-    start, stop = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
-    return (start + stop - 1) / 2
+class Measured(NamedTuple):
+    "What real exposures are like; `P` pixels of the APOGEE grid, `Q` of the observed frame"
+    sky: np.ndarray             # Brightness of the sky over its median (Q,)
+    sky_slope: np.ndarray       # The same, displaced by its own width (Q,)
+    sky_line: np.ndarray        # Number of the airglow line that a pixel belongs to (Q,)
+    sky_left: np.ndarray        # What is left of each line, over the line
+    sky_level: np.ndarray       # Logarithm of sky over star at S/N 1, its slope with that of the S/N, its scatter
+    sky_flag: np.ndarray        # Logarithm of sky over star where pixels are flagged: mean and scatter
+    depth: np.ndarray           # Optical depth of the atmosphere (Q,)
+    water: np.ndarray           # How it changes with the water in the air: one standard deviation (Q,)
+    depth_scatter: float        # Of the whole depth from visit to visit
+    telluric_line: np.ndarray   # Number of the telluric line that a pixel belongs to (Q,)
+    telluric_left: np.ndarray   # What is left of each line, over its depth
+    error_factor: np.ndarray    # What claimed errors are to be multiplied by, for each detector
+    error_floor: np.ndarray     # Error that none claims, over the flux, for each detector
+    error_scatter: np.ndarray   # Of the logarithm of the factor between spectra
+    error_shape: np.ndarray     # Claimed error over that in the middle of its detector (P,)
+    detectors: np.ndarray       # S/N of each detector over that of the spectrum, of real visits (V,3)
+    noise: np.ndarray           # Correlation of noise with that of the pixel itself, the next, ...
+    run_bits: np.ndarray        # Bits of pixels in runs of defects, one after the other
+    run_borders: np.ndarray     # Where each run begins among them
+    run_counts: np.ndarray      # Number of runs in each of the visits
+    ghost: np.ndarray           # Share of visits with a ghost there (Q,)
+    drift: float                # Pixels from visit to visit of one star, one standard deviation
+    sky_places: np.ndarray      # Middles of the airglow lines, pixels of the observed frame
+    telluric_places: np.ndarray # And of the telluric lines
+    visits: np.ndarray          # Number of visits in real combined spectra
+    resolution: np.ndarray      # Resolving power of each detector, of real visits (V,3)
 
-def _line_places(visits, bit):
-    "Middles of the lines that visits have flagged, in pixels of the observed frame"
-    places = []
-    for bits, velocity in zip(visits.bitmask, VISIT_VELOCITIES):
-        places.append(_middles_of_runs((bits & int(bit)) > 0) + velocity / PIXEL_KMS)
-    sorted_places = np.sort(np.concatenate(places))
-    return sorted_places[np.r_[True, np.diff(sorted_places) > CLOSEST_LINES]]
-
-# %% ../../nbs/00i_survey.ipynb #6bacfd0e
-class Lines(NamedTuple):
-    "Lines that do not move with the star"
-    places: np.ndarray    # Pixels of the grid, observed frame
-    strength: np.ndarray  # Relative
+LINE_WIDTH = 3.1   # pixels: a line times this, over its slope, is as large as the line
 
 @lru_cache
-def _sky_lines() -> dict[str, Lines]:
-    "Lines of the airglow and of the atmosphere (`telluric`)"
-    samples, rng = sample_spectra(), np.random.default_rng(0)
-    visits = samples[samples.meta.filetype == 'apVisit']
-    out = {}
-    for name, bit in dict(airglow=APOGEE_PIXMASK.SIG_SKYLINE, telluric=APOGEE_PIXMASK.SIG_TELLURIC).items():
-        places = _line_places(visits, bit)
-        out[name] = Lines(places, np.exp(rng.normal(0, 1, len(places))))
-    return out
-
-# %% ../../nbs/00i_survey.ipynb #4d3934a5
-SKY_SIGMA = 2.5   # pixels
-SKY_REACH = 12    # pixels to either side of a line, where it has faded away
-
-def _drawn_lines(places: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    "Sum of Gaussians on the grid (P,), each of its own height"
-    out = np.zeros(len(APOGEE_WAVE))
-    pixels = np.round(places).astype(int)[:, None] + np.arange(-SKY_REACH, SKY_REACH + 1)
-    flux = heights[:, None] * np.exp(-.5 * ((pixels - places[:, None]) / SKY_SIGMA)**2)
-    inside = (pixels >= 0) & (pixels < len(out))
-    np.add.at(out, pixels[inside], flux[inside])
-    return out
+def measured() -> Measured:
+    "What `tools/build_instrument.py` has put into the package"
+    with np.load(str(files('stellar_gen') / 'assets' / 'instrument.npz'), allow_pickle=False) as saved:
+        arrays = {name: saved[name].astype(float) if saved[name].dtype.kind == 'f' else saved[name] for name in saved}
+    arrays['sky'] = np.exp(arrays['sky'])
+    arrays |= {name: arrays[name].astype(np.intp) for name in ('sky_line', 'telluric_line', 'run_borders')}
+    arrays['sky_slope'] = LINE_WIDTH * np.gradient(arrays['sky'])
+    return Measured(**arrays)
 
 # %% ../../nbs/00i_survey.ipynb #9eab6303
 SECOND_RADIATION = 1.438776877e8         # Å K (CODATA 2018)
@@ -77,31 +74,42 @@ EXTINCTION_SLOPE = -1.6                  # power of the wavelength
 RESPONSE_SCATTER = (.1, .1, .05)         # of the constant, linear and quadratic term of the logarithm
 RIPPLE, RIPPLE_WAVES = .002, (6, 15)     # amplitude, and half-waves along a detector
 
-def _planck(wave: np.ndarray | float, teff: float) -> np.ndarray | float:
-    "Light of a black body (any unit) at wavelengths in Å and a temperature in K"
-    return wave**-5 / np.expm1(SECOND_RADIATION / (wave * teff))
+@lru_cache
+def _powers_of_wave() -> tuple[np.ndarray, np.ndarray]:
+    "Wavelengths (P,) to the powers that black bodies and dust need"
+    return (APOGEE_WAVE / H_BAND)**-5, (APOGEE_WAVE / H_BAND)**EXTINCTION_SLOPE
+
+def _planck(teff: float) -> np.ndarray:
+    "Light of a black body (P,), any unit, at a temperature in K"
+    heat = np.expm1(SECOND_RADIATION / (APOGEE_WAVE * teff))
+    return _powers_of_wave()[0] * heat[len(heat) // 2] / heat
+
+@lru_cache
+def _along(pixels: int) -> np.ndarray:
+    "Places along a detector (pixels,), from -1 to 1"
+    return np.linspace(-1, 1, pixels)
 
 def _response(pixels: int, rng: np.random.Generator) -> np.ndarray:
     "What share of the light a detector records (pixels,)"
-    x = np.linspace(-1, 1, pixels)
+    x = _along(pixels)
     a, b, c = rng.normal(0, RESPONSE_SCATTER)
     phase, waves = 2 * np.pi * rng.random(), rng.uniform(*RIPPLE_WAVES)
-    return np.exp(a + b * x + c * x**2) * (1 + RIPPLE * np.sin(waves * np.pi * x + phase))
+    return np.exp(a + x * (b + c * x)) * (1 + RIPPLE * np.sin(waves * np.pi * x + phase))
 
 def _continuum(star: dict, rng: np.random.Generator) -> np.ndarray:
     "Light of a star without lines (P,), as recorded"
-    dust = 10**(-.4 * H_EXTINCTION * star.get('a_v', 0) * (APOGEE_WAVE / H_BAND)**EXTINCTION_SLOPE)
+    magnitudes = H_EXTINCTION * star.get('a_v', 0) * _powers_of_wave()[1]
     brightness = 100 * np.exp(rng.normal(0, 1))
-    continuum = brightness * _planck(APOGEE_WAVE, star['teff']) / _planck(16_000., star['teff']) * dust
+    continuum = brightness * _planck(star['teff']) * np.exp(-.4 * np.log(10) * magnitudes)
     for chip in CHIPS.values():
         continuum[chip] *= _response(chip.stop - chip.start, rng)
     return continuum
 
 # %% ../../nbs/00i_survey.ipynb #4688d3f8
-PHOTON_SHARE = .8     # of the variance, at the level of the continuum; the rest is read-out
-GLOW = 2.             # usual height of an airglow line, in errors of the continuum
-GLOW_SCATTER = .5     # of its logarithm from night to night
-TELLURIC = .01, .05   # usual and largest error of a telluric correction, over the flux
+PHOTON_SHARE = .8        # of the variance, at the level of the continuum; the rest is read-out
+DETECTOR_PIXELS = np.diff(_SPLIT)  # each with half of the gaps beside it
+RESIDUE_TAILS = 5        # degrees of freedom of Student's distribution of what is left of a line
+SIGNIFICANT_TELLURIC = -np.log(.9)  # optical depth
 
 def _levels(light: np.ndarray) -> np.ndarray:
     "Median light of its detector, for every pixel (P,); 1 in the gaps"
@@ -110,64 +118,126 @@ def _levels(light: np.ndarray) -> np.ndarray:
         out[chip] = np.median(light[chip])
     return out
 
-def _photon_variance(light: np.ndarray, level: np.ndarray, snr: float) -> np.ndarray:
-    "Variance of photons and read-out (P,)"
-    return (level / snr)**2 * (PHOTON_SHARE * np.maximum(light, 0) / level + 1 - PHOTON_SHARE)
+def _spread(values: np.ndarray) -> np.ndarray:
+    "One value for each detector, for every pixel (P,); that of the nearer detector in the gaps"
+    return np.repeat(values, DETECTOR_PIXELS)
 
-class Residue(NamedTuple):
-    "What is left of lines that were taken out of a spectrum"
-    expected: np.ndarray  # Its standard deviation (P,)
-    made: np.ndarray      # What it is (P,)
+class Visit(NamedTuple):
+    "What the pixels of one visit are like; each (P,)"
+    var: np.ndarray       # Claimed variance
+    glow: np.ndarray      # What is left of the airglow
+    expected: np.ndarray  # Its standard deviation
+    telluric: np.ndarray  # What is left of telluric lines
+    bits: np.ndarray
 
-def _residue(scale: np.ndarray, places: np.ndarray, heights: np.ndarray, rng: np.random.Generator) -> Residue:
-    "What is left of lines of these heights, times `scale` (P,)"
-    expected = scale * _drawn_lines(places, heights)
-    return Residue(expected, scale * _drawn_lines(places, heights * rng.standard_normal(len(places))))
+def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int, snr: float,
+           threshold: float, rng: np.random.Generator) -> Visit:
+    "One visit of a star, from its light, the level of its detectors, and the variance of its photons and read-out"
+    real = measured()
+    here = slice(MARGIN + shift, MARGIN + shift + len(light))
+    constant, slope, scatter = real.sky_level
+    night = np.exp(constant + slope * np.log(snr) + scatter * rng.standard_normal())
+    sky = night * real.sky[here]                                                        # (P,), over the star
+    depth = (1 + real.depth_scatter * rng.standard_normal()) * real.depth[here]
+    depth += rng.standard_normal() * real.water[here]
+    var = (photon + PHOTON_SHARE * (level / snr)**2 * sky) * (1 + depth * (1 + .5 * depth))**2    # errors are divided by what the air lets through
 
-def _airglow(noise: np.ndarray, shift: float, rng: np.random.Generator) -> Residue:
-    "Residue of the airglow, from the error of the continuum (P,) and the star's velocity in pixels"
-    lines = _sky_lines()['airglow']
-    heights = np.exp(rng.normal(0, GLOW_SCATTER)) * GLOW * lines.strength
-    return _residue(noise, lines.places - shift, heights, rng)
+    line = real.sky_line[here]
+    straight, slanted = rng.standard_t(RESIDUE_TAILS, (2, len(real.sky_left))) * real.sky_left / np.sqrt(2)
+    glow = level * night * (straight[line] * real.sky[here] + slanted[line] * real.sky_slope[here])
+    wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)) * real.telluric_left
+    telluric = light * depth * wrong[real.telluric_line[here]]
 
-def _telluric(light: np.ndarray, shift: float, rng: np.random.Generator) -> Residue:
-    "Residue of the telluric lines, from the light (P,) and the star's velocity in pixels"
-    lines = _sky_lines()['telluric']
-    usual, largest = TELLURIC
-    return _residue(light, lines.places - shift, np.minimum(usual * lines.strength, largest), rng)
+    bits = (sky > threshold) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
+    bits |= (depth > SIGNIFICANT_TELLURIC) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
+    bits |= (real.ghost[here] > rng.random()) * np.int32(APOGEE_PIXMASK.LITTROW_GHOST)
+    return Visit(var, glow, level * sky * real.sky_left[line], telluric, bits)
 
 # %% ../../nbs/00i_survey.ipynb #1ad0253a
-SIGNIFICANT_TELLURIC = .004                                            # of the flux
-PERSISTENCE_BITS = dict(PERSIST_HIGH=.05, PERSIST_MED=.02, PERSIST_LOW=0.)  # of the continuum, at least
-DEFECTS = APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.BADFLAT | APOGEE_PIXMASK.NOT_ENOUGH_PSF
-RUNS = ((DEFECTS, 30, 5), (APOGEE_PIXMASK.CRPIX, 4, 3))  # bits, mean number of runs, pixels they are shorter than
+PERSISTENCE_BITS = dict(PERSIST_HIGH=.01, PERSIST_MED=.003, PERSIST_LOW=0.)  # of the continuum, at least
 NO_VALUE = int(APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.CRPIX)           # pixels without information
+FARTHEST = 400                                                        # pixels that sky lines are displaced, at most
 
-def _line_bits(glow: Residue, telluric: Residue, photon: np.ndarray, light: np.ndarray) -> np.ndarray:
-    "Bits of bright sky lines and of deep telluric ones (P,)"
-    bits = np.zeros(len(light), np.int32)
-    bits[glow.expected**2 > photon] |= int(APOGEE_PIXMASK.SIG_SKYLINE)
-    bits[telluric.expected > SIGNIFICANT_TELLURIC * light] |= int(APOGEE_PIXMASK.SIG_TELLURIC)
-    return bits
+def _combined(visits: list[Visit]) -> Visit:
+    "The mean of visits"
+    if len(visits) == 1:
+        return visits[0]
+    weights = [1 / visit.var for visit in visits]
+    total = np.sum(weights, 0)
+
+    def mean(name: str) -> np.ndarray:
+        return sum(weight * getattr(visit, name) for weight, visit in zip(weights, visits)) / total
+
+    expected = np.sqrt(sum((weight * visit.expected)**2 for weight, visit in zip(weights, visits))) / total
+    return Visit(1 / total, mean('glow'), expected, mean('telluric'), np.bitwise_or.reduce([v.bits for v in visits]))
+
+def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.Generator) -> Visit:
+    "All visits of a star, combined"
+    real, count = measured(), max(int(star.get('visits', 1)), 1)
+    snr = star['snr'] / np.sqrt(count)
+    detectors = _spread(real.detectors[rng.integers(len(real.detectors))])
+    relative = real.error_shape / (detectors * snr)
+    photon = (level * relative)**2 * (PHOTON_SHARE * np.maximum(light, 0) / level + 1 - PHOTON_SHARE)
+    threshold = np.exp(rng.normal(*real.sky_flag))
+    shifts = star.get('v_obs', 0) / PIXEL_KMS + real.drift * np.r_[0, rng.standard_normal(count - 1)]
+    shifts = np.clip(np.round(shifts), -FARTHEST, FARTHEST).astype(int)
+    return _combined([_visit(light, level, photon, shift, snr, threshold, rng) for shift in shifts])
 
 def _persistence_bits(size: float) -> np.ndarray:
     "Bits of persistence of a size, over the continuum (P,)"
     name = next(name for name, least in PERSISTENCE_BITS.items() if size > least)
-    return np.where(persistence_ramp() > 0, int(APOGEE_PIXMASK[name]), 0)
-
-def _defect_bits(rng: np.random.Generator) -> np.ndarray:
-    "Bits of bad pixels and of cosmic rays in short runs (P,)"
     bits = np.zeros(len(APOGEE), np.int32)
-    for flag, runs, longest in RUNS:
-        for start in rng.integers(0, len(bits), rng.poisson(runs)):
-            bits[start:start + rng.integers(1, longest)] |= int(flag)
+    bits[CHIPS['blue']] = int(APOGEE_PIXMASK[name])
     return bits
+
+def _defect_bits(visits: int, rng: np.random.Generator) -> np.ndarray:
+    "Bits of bad pixels and of cosmic rays, in runs as real ones (P,)"
+    real = measured()
+    number = rng.choice(real.run_counts, visits).sum()
+    runs = rng.integers(0, len(real.run_borders) - 1, number)
+    lengths = np.diff(real.run_borders)[runs]
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    pixels = np.repeat(rng.integers(0, len(APOGEE), number), lengths) + within
+    inside = pixels < len(APOGEE)
+    bits = np.zeros(len(APOGEE), np.int32)
+    bits[pixels[inside]] = real.run_bits[np.repeat(real.run_borders[runs], lengths) + within][inside]
+    return bits
+
+# %% ../../nbs/00i_survey.ipynb #fe22b799
+TRANSFORMED = 64       # pixels over which the kernel of the noise is worked out
+KERNEL_REACH = 6       # pixels to either side
+SPIKES = 12            # in a visit, on average
+SPIKE = 5.             # errors, mean size of one
+
+@lru_cache
+def _noise_kernel() -> np.ndarray:
+    "What white noise is convolved with to have the correlation of real noise"
+    lags = measured().noise
+    circular = np.zeros(TRANSFORMED)
+    circular[:len(lags)] = lags
+    circular[-len(lags) + 1:] = lags[:0:-1]
+    kernel = np.fft.irfft(np.sqrt(np.fft.rfft(circular).real.clip(0)), TRANSFORMED)
+    kernel = np.roll(kernel, KERNEL_REACH)[:2 * KERNEL_REACH + 1]
+    return kernel / np.sqrt((kernel**2).sum())
+
+def _noise(visits: int, rng: np.random.Generator) -> np.ndarray:
+    "Noise of width 1 (P,), with the correlation and the spikes of real noise"
+    white = rng.standard_normal(len(APOGEE))
+    spikes = rng.poisson(SPIKES * visits)
+    white[rng.integers(0, len(white), spikes)] += rng.laplace(0, SPIKE / np.sqrt(visits), spikes)
+    return np.convolve(white, _noise_kernel(), 'same')
+
+def _true_error(var: np.ndarray, light: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
+    "Standard deviation of the noise (P,), from the variance that is claimed"
+    real = measured()
+    factor = real.error_factor * np.exp(real.error_scatter * rng.standard_normal(len(real.error_factor)))
+    return np.sqrt(_spread(factor**2) * var + (_spread(real.error_floor) * light)**2 / visits)
 
 # %% ../../nbs/00i_survey.ipynb #75f42e44
 class Recorded(NamedTuple):
     "One star as recorded; `NaN` between the detectors"
     flux: np.ndarray   # (P,)
-    ivar: np.ndarray   # (P,)
+    ivar: np.ndarray   # (P,), as a pipeline claims it
     bits: np.ndarray   # (P,)
     clean: np.ndarray  # Flux without its noise (P,)
 
@@ -175,26 +245,22 @@ NOTHING = (np.nan, 0, 0, np.nan)  # between the detectors
 
 def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
     "Noiseless normalized flux (P,) of a star, recorded"
+    count = max(int(star.get('visits', 1)), 1)
     light = flux * _continuum(star, rng)
     level = _levels(light)
-    shift = star.get('v_obs', 0) / PIXEL_KMS
-    photon = _photon_variance(light, level, star['snr'])
-    glow = _airglow(level / star['snr'], shift, rng)
-    telluric = _telluric(light, shift, rng)
-    bits = _line_bits(glow, telluric, photon, light)
+    seen = _exposures(light, level, star, rng)
+    bits = seen.bits | _defect_bits(count, rng)
     if (size := star.get('persistence', 0)) > 0:
         light = light + size * level * persistence_ramp()
         bits |= _persistence_bits(size)
 
     odd = KINDS.get(star.get('anomaly', ''), Kind())
-    recorded, sky = odd.record(light, glow.made, glow.expected, star.get('amplitude', 0.), rng)
-    out = recorded + sky + telluric.made + np.sqrt(photon) * rng.standard_normal(len(flux))
-    sigma = np.sqrt(photon + glow.expected**2 + telluric.expected**2)
+    recorded, sky = odd.record(light, seen.glow, seen.expected, star.get('amplitude', 0.), rng)
+    out = recorded + sky + seen.telluric + _true_error(seen.var, light, count, rng) * _noise(count, rng)
 
-    bits |= _defect_bits(rng)
     bad = (bits & NO_VALUE) > 0
-    out = np.where(bad, level * (1 + 3 * rng.standard_normal(len(flux))), out)
-    ivar = np.where(bad, 0, sigma**-2.)
+    out[bad] = level[bad] * (1 + 3 * rng.standard_normal(bad.sum()))
+    ivar = np.where(bad, 0, 1 / seen.var)
     return Recorded(*(np.where(APOGEE.lit, o, nothing) for o, nothing in zip((out, ivar, bits, light), NOTHING)))
 
 # %% ../../nbs/00i_survey.ipynb #af2d427c
