@@ -29,9 +29,10 @@ MARGIN = 450   # pixels of the observed frame beyond both ends of the APOGEE gri
 class Measured(NamedTuple):
     "What real exposures are like; `P` pixels of the APOGEE grid, `Q` of the observed frame"
     sky: np.ndarray             # Brightness of the sky over its median (Q,)
-    sky_slope: np.ndarray       # The same, displaced by its own width (Q,)
     sky_line: np.ndarray        # Number of the airglow line that a pixel belongs to (Q,)
     sky_left: np.ndarray        # What is left of each line, over the line
+    residue: np.ndarray         # What is left of the sky, one standard deviation (Q,)
+    slanted_residue: np.ndarray # The same of lines that were displaced (Q,)
     sky_level: np.ndarray       # Logarithm of sky over star at S/N 1, its slope with that of the S/N, its scatter
     sky_flag: np.ndarray        # Logarithm of sky over star where pixels are flagged: mean and scatter
     depth: np.ndarray           # Optical depth of the atmosphere (Q,)
@@ -58,13 +59,15 @@ class Measured(NamedTuple):
 LINE_WIDTH = 3.1   # pixels: a line times this, over its slope, is as large as the line
 
 @lru_cache
-def measured() -> Measured:
+def _measured() -> Measured:
     "What `tools/build_instrument.py` has put into the package"
     with np.load(str(files('stellar_gen') / 'assets' / 'instrument.npz'), allow_pickle=False) as saved:
-        arrays = {name: saved[name].astype(float) if saved[name].dtype.kind == 'f' else saved[name] for name in saved}
+        arrays = {name: saved[name].astype(np.float32) if saved[name].dtype.kind == 'f' else saved[name] for name in saved}
     arrays['sky'] = np.exp(arrays['sky'])
     arrays |= {name: arrays[name].astype(np.intp) for name in ('sky_line', 'telluric_line', 'run_borders')}
-    arrays['sky_slope'] = LINE_WIDTH * np.gradient(arrays['sky'])
+    left = arrays['sky_left'][arrays['sky_line']]
+    arrays['residue'] = left * arrays['sky']
+    arrays['slanted_residue'] = left * LINE_WIDTH * np.gradient(arrays['sky'])
     return Measured(**arrays)
 
 # %% ../../nbs/00i_survey.ipynb #9eab6303
@@ -87,14 +90,14 @@ def _planck(teff: float) -> np.ndarray:
 @lru_cache
 def _along(pixels: int) -> np.ndarray:
     "Places along a detector (pixels,), from -1 to 1"
-    return np.linspace(-1, 1, pixels)
+    return np.linspace(-1, 1, pixels, dtype=np.float32)
 
 def _response(pixels: int, rng: np.random.Generator) -> np.ndarray:
     "What share of the light a detector records (pixels,)"
     x = _along(pixels)
-    a, b, c = rng.normal(0, RESPONSE_SCATTER)
-    phase, waves = 2 * np.pi * rng.random(), rng.uniform(*RIPPLE_WAVES)
-    return np.exp(a + x * (b + c * x)) * (1 + RIPPLE * np.sin(waves * np.pi * x + phase))
+    a, b, c = rng.normal(0, RESPONSE_SCATTER).astype(np.float32)
+    phase, waves = np.float32(2 * np.pi * rng.random()), np.float32(rng.uniform(*RIPPLE_WAVES))
+    return np.exp(a + x * (b + c * x)) * (1 + np.float32(RIPPLE) * np.sin(waves * (np.float32(np.pi) * x) + phase))
 
 def _continuum(star: dict, rng: np.random.Generator) -> np.ndarray:
     "Light of a star without lines (P,), as recorded"
@@ -109,6 +112,8 @@ def _continuum(star: dict, rng: np.random.Generator) -> np.ndarray:
 PHOTON_SHARE = .8        # of the variance, at the level of the continuum; the rest is read-out
 DETECTOR_PIXELS = np.diff(_SPLIT)  # each with half of the gaps beside it
 RESIDUE_TAILS = 5        # degrees of freedom of Student's distribution of what is left of a line
+SHARED = np.float32(2**.5)  # a residue is partly of the shape of the line and partly of that of its slope
+LEAST_FLAGGED = 1.3      # of the median sky: what is darker is no line
 SIGNIFICANT_TELLURIC = -np.log(.9)  # optical depth
 
 def _levels(light: np.ndarray) -> np.ndarray:
@@ -133,25 +138,25 @@ class Visit(NamedTuple):
 def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int, snr: float,
            threshold: float, rng: np.random.Generator) -> Visit:
     "One visit of a star, from its light, the level of its detectors, and the variance of its photons and read-out"
-    real = measured()
+    real = _measured()
     here = slice(MARGIN + shift, MARGIN + shift + len(light))
     constant, slope, scatter = real.sky_level
-    night = np.exp(constant + slope * np.log(snr) + scatter * rng.standard_normal())
+    night = np.float32(np.exp(constant + slope * np.log(snr) + scatter * rng.standard_normal()))
     sky = night * real.sky[here]                                                        # (P,), over the star
     depth = (1 + real.depth_scatter * rng.standard_normal()) * real.depth[here]
     depth += rng.standard_normal() * real.water[here]
     var = (photon + PHOTON_SHARE * (level / snr)**2 * sky) * (1 + depth * (1 + .5 * depth))**2    # errors are divided by what the air lets through
 
     line = real.sky_line[here]
-    straight, slanted = rng.standard_t(RESIDUE_TAILS, (2, len(real.sky_left))) * real.sky_left / np.sqrt(2)
-    glow = level * night * (straight[line] * real.sky[here] + slanted[line] * real.sky_slope[here])
-    wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)) * real.telluric_left
+    straight, slanted = rng.standard_t(RESIDUE_TAILS, (2, len(real.sky_left))).astype(np.float32) / SHARED
+    glow = straight[line] * real.residue[here] + slanted[line] * real.slanted_residue[here]
+    wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)).astype(np.float32) * real.telluric_left
     telluric = light * depth * wrong[real.telluric_line[here]]
 
-    bits = (sky > threshold) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
+    bits = (sky > max(threshold, LEAST_FLAGGED * night)) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
     bits |= (depth > SIGNIFICANT_TELLURIC) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
     bits |= (real.ghost[here] > rng.random()) * np.int32(APOGEE_PIXMASK.LITTROW_GHOST)
-    return Visit(var, glow, level * sky * real.sky_left[line], telluric, bits)
+    return Visit(var, level * night * glow, level * night * real.residue[here], telluric, bits)
 
 # %% ../../nbs/00i_survey.ipynb #1ad0253a
 PERSISTENCE_BITS = dict(PERSIST_HIGH=.01, PERSIST_MED=.003, PERSIST_LOW=0.)  # of the continuum, at least
@@ -173,7 +178,8 @@ def _combined(visits: list[Visit]) -> Visit:
 
 def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.Generator) -> Visit:
     "All visits of a star, combined"
-    real, count = measured(), max(int(star.get('visits', 1)), 1)
+    real, count = _measured(), max(int(star.get('visits', 1)), 1)
+    light, level = light.astype(np.float32), level.astype(np.float32)
     snr = star['snr'] / np.sqrt(count)
     detectors = _spread(real.detectors[rng.integers(len(real.detectors))])
     relative = real.error_shape / (detectors * snr)
@@ -192,7 +198,7 @@ def _persistence_bits(size: float) -> np.ndarray:
 
 def _defect_bits(visits: int, rng: np.random.Generator) -> np.ndarray:
     "Bits of bad pixels and of cosmic rays, in runs as real ones (P,)"
-    real = measured()
+    real = _measured()
     number = rng.choice(real.run_counts, visits).sum()
     runs = rng.integers(0, len(real.run_borders) - 1, number)
     lengths = np.diff(real.run_borders)[runs]
@@ -212,7 +218,7 @@ SPIKE = 5.             # errors, mean size of one
 @lru_cache
 def _noise_kernel() -> np.ndarray:
     "What white noise is convolved with to have the correlation of real noise"
-    lags = measured().noise
+    lags = _measured().noise.astype(float)
     circular = np.zeros(TRANSFORMED)
     circular[:len(lags)] = lags
     circular[-len(lags) + 1:] = lags[:0:-1]
@@ -229,7 +235,7 @@ def _noise(visits: int, rng: np.random.Generator) -> np.ndarray:
 
 def _true_error(var: np.ndarray, light: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
     "Standard deviation of the noise (P,), from the variance that is claimed"
-    real = measured()
+    real = _measured()
     factor = real.error_factor * np.exp(real.error_scatter * rng.standard_normal(len(real.error_factor)))
     return np.sqrt(_spread(factor**2) * var + (_spread(real.error_floor) * light)**2 / visits)
 
@@ -260,8 +266,9 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
 
     bad = (bits & NO_VALUE) > 0
     out[bad] = level[bad] * (1 + 3 * rng.standard_normal(bad.sum()))
-    ivar = np.where(bad, 0, 1 / seen.var)
-    return Recorded(*(np.where(APOGEE.lit, o, nothing) for o, nothing in zip((out, ivar, bits, light), NOTHING)))
+    ivar = np.where(bad, 0, 1 / seen.var).astype(np.float32)
+    columns = out.astype(np.float32), ivar, bits, light
+    return Recorded(*(np.where(APOGEE.lit, column, nothing) for column, nothing in zip(columns, NOTHING)))
 
 # %% ../../nbs/00i_survey.ipynb #af2d427c
 def observe(
