@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import fft
+from scipy.ndimage import uniform_filter1d
 
-from ..data.core import APOGEE, Grid
+from ..data.core import APOGEE, APOGEE_WAVE, C_KMS, Grid
+from ..simulate.kinds import brackett_profile
 from ..simulate.stars import synthesize
 
 # %% ../../nbs/02a_velocity.ipynb #b5df5732
@@ -52,56 +54,119 @@ def barycentric_correction(
         return star.radial_velocity_correction('barycentric', obstime=time).to_value(u.km/u.s)
 
 # %% ../../nbs/02a_velocity.ipynb #86648c7c
+_TEMPLATE_STARS = pd.DataFrame([
+    (3550, 0.6, -0.2, 3),   # giants, from cool to warm
+    (3800, 1.0, -0.2, 3),
+    (4300, 2.0, -0.2, 3),
+    (4800, 2.7, -0.2, 3),
+    (4500, 1.6, -1.4, 3),   # a metal-poor one
+    (3550, 4.9, -0.1, 3),   # dwarfs
+    (3900, 4.8, -0.1, 3),
+    (4500, 4.6, -0.2, 3),
+    (5500, 4.4, -0.2, 5),
+    (5500, 4.3, -1.2, 5),
+    (6500, 4.2, -0.2, 15),
+    (6500, 4.2, -0.2, 50),
+    (8500, 4.0, -0.2, 60),  # hot stars
+    (15000, 4.0, -0.2, 100),
+    (20000, 3.0, -0.2, 50),
+], columns=['teff', 'logg', 'fe_h', 'vsini'])  # K, dex, dex, km/s
+_SINGLE_PEAKS = (50., 120., 300.)              # one standard deviation of emission lines, km/s
+_DOUBLE_PEAKS = ((100., 60.), (200., 80.))     # half the distance of two peaks, and their width, km/s
+_SHINING = 0.3                                 # of the continuum, in Br 11
+
+def _emission_profiles() -> np.ndarray:  # (5,8575)
+    "Emission in the Brackett lines, with one peak and with two"
+    profiles = [brackett_profile(APOGEE_WAVE, width) for width in _SINGLE_PEAKS]
+    for apart, width in _DOUBLE_PEAKS:
+        to_blue, to_red = (APOGEE_WAVE * (1 + side*apart/C_KMS) for side in (1, -1))
+        profiles.append(brackett_profile(to_blue, width) + brackett_profile(to_red, width))
+    return np.stack(profiles)
+
 @lru_cache
-def velocity_templates() -> np.ndarray:  # Flux over the continuum (7,8575) on the APOGEE grid
-    "Simulated spectra of stars from cool giants to hot dwarfs"
-    return synthesize(pd.DataFrame(dict(
-        teff=[3800, 4300, 4800, 5500, 6500, 8500, 15000],  # K
-        logg=[1., 2, 2.7, 4.4, 4.2, 4, 4],
-        fe_h=-0.2,
-        vsini=[3, 3, 3, 5, 15, 60, 100],                   # km/s
-    )))
+def velocity_templates() -> np.ndarray:  # Flux over the continuum (T,8575) on the APOGEE grid
+    "Spectra of stars from cool giants to hot dwarfs, and of hot stars that shine in the Brackett lines"
+    stars = synthesize(_TEMPLATE_STARS).astype(float)
+    shining = _SHINING * _emission_profiles()
+    return np.concatenate([stars, 1 + shining, stars[-2] + shining])
 
 # %% ../../nbs/02a_velocity.ipynb #9fa8d148
-class _Correlator:
-    "Correlates spectra with templates at all lags"
-    def __init__(self, absorbed, ivar, most):
-        self.pixels = absorbed.shape[1]
-        self.lags = np.arange(-most, most + 1)                       # (L,), pixels
-        self.size = fft.next_fast_len(self.pixels + 2*most, real=True)
-        self.signal = np.conj(fft.rfft(ivar*absorbed, self.size))    # (N,F)
-        self.weight = np.conj(fft.rfft(ivar, self.size))             # (N,F)
+_MODEL_ERROR = 0.02     # of the continuum: rms by which simulated lines differ from those of real stars
+_LARGEST = 1.           # of the continuum, for a pixel's distance from it
+_CONTINUUM_KMS = 2000.  # what is wider than this is no line
 
-    def _at_lags(self, of_stars, of_template):
-        "Correlation of stars with a template (N,L)"
-        return fft.irfft(of_stars * fft.rfft(of_template, self.size), self.size)[:, -self.lags]
+def _without_mean(values, weight, width):
+    "Values (N,P) less their weighted running mean; 0 where nothing is known"
+    mean = uniform_filter1d(values*weight, width, axis=1, mode='constant')
+    norm = uniform_filter1d(weight, width, axis=1, mode='constant')
+    return np.where(weight > 0, values - mean/np.maximum(norm, 1e-30), 0)
 
-    def gain(self, template):
-        "What a template (P,) takes off chi-square of each star at each lag (N,L); nothing where its lines would shine"
-        common = self._at_lags(self.signal, template)
-        norm = self._at_lags(self.weight, template**2)
-        return np.maximum(common, 0)**2 / np.maximum(norm, 1e-30)
+def _weights(ivar):
+    "Inverse variance (N,P) with the error of the templates"
+    known = ivar > 0
+    variance = 1 / np.where(known, ivar, 1).astype(float)
+    return np.where(known, 1/(variance + _MODEL_ERROR**2), 0)
+
+def _stretches(grid):
+    "Detectors of a grid as slices; thirds of the only one, where there is one"
+    detectors = list(grid.detectors.values())
+    if len(detectors) > 1:
+        return detectors
+    borders = np.linspace(detectors[0].start, detectors[0].stop, 4).astype(int)
+    return [slice(*ends) for ends in zip(borders, borders[1:])]
+
+# %% ../../nbs/02a_velocity.ipynb #9bf43c0f
+class _Sums(NamedTuple):
+    "Correlations of stars with templates at all lags"
+    common: np.ndarray  # Star times template (...,T,N,L)
+    norm: np.ndarray    # Template squared (...,T,N,L)
+
+    def gain(self):
+        "What a template takes off chi-square (...,T,N,L); nothing where its lines would be upside down"
+        return np.maximum(self.common, 0)**2 / np.maximum(self.norm, 1e-9)
+
+def _correlated(absorbed, weight, lines, most):
+    "Correlations of stretches of stars (N,p) with templates (T,p+2*most) at all lags"
+    size = fft.next_fast_len(lines.shape[1], real=True)
+    signal, known = (np.conj(fft.rfft(x, size)) for x in (weight*absorbed, weight))  # (N,F)
+
+    def at_lags(of_stars, of_template):  # (N,F), (P,) -> (N,L)
+        return fft.irfft(of_stars * fft.rfft(of_template, size), size)[:, 2*most::-1]
+
+    return _Sums(
+        np.stack([at_lags(signal, template) for template in lines]),
+        np.stack([at_lags(known, template**2) for template in lines]),
+    )
 
 # %% ../../nbs/02a_velocity.ipynb #80d18ecf
 class _Peaks(NamedTuple):
     "The highest point of each star's curve"
     height: np.ndarray  # Drop of chi-square (N,)
+    top: np.ndarray     # Its index among the lags (N,), with a neighbour on each side
     lag: np.ndarray     # Where (N,), pixels
     error: np.ndarray   # Standard error of `lag` (N,), pixels
+    inside: np.ndarray  # Whether the curve falls on both sides of it (N,)
 
 def _find_peaks(curves, lags):
     "Peaks of curves (N,L), by parabolas through three points"
-    top = np.clip(curves.argmax(1), 1, len(lags) - 2)
+    highest = curves.argmax(1)
+    top = np.clip(highest, 1, len(lags) - 2)
     rows = np.arange(len(curves))
     before, height, after = (curves[rows, top + step] for step in (-1, 0, 1))
     curvature = np.maximum(2*height - before - after, 1e-30)
-    lag = lags[top] + 0.5*(after - before)/curvature
-    return _Peaks(height, lag, np.sqrt(2/curvature))
+    inside = (highest == top) & (height > 0)
+    lag = np.where(inside, lags[top] + 0.5*(after - before)/curvature, lags[top])
+    return _Peaks(height, top, lag, np.sqrt(2/curvature), inside)
 
 # %% ../../nbs/02a_velocity.ipynb #e475f8e2
 _LEAST_GAIN = 25.        # of chi-square, for a velocity to be known: lines of 5 sigma
 _LEAST_CERTAIN = 5.      # sigma from the velocity 0, for a flag
+_LEAST_SHARE = 0.1       # of what is no noise, that the template explains, for a flag
+_APART = 50.             # km/s between two sets of lines that are told apart
+_TWO_STARS = 0.5         # height of a second peak over the first, where there are two stars
+_CORRELATED = 3          # pixels of a resolution element, which are wrong together where a template is
 _EVEN = 0.01             # relative difference up to which a grid's steps count as logarithmic
+_STARS_AT_A_TIME = 64    # bounds the memory
 
 def _check_templates(grid, templates):
     "An error where velocities cannot be measured"
@@ -111,33 +176,91 @@ def _check_templates(grid, templates):
     if templates is None and grid != APOGEE:
         raise ValueError('the velocity templates are on the APOGEE grid: give templates= on the grid of the spectra')
 
+class _Search:
+    "Velocities of some stars among templates"
+    def __init__(self, grid, templates, farthest):
+        self.grid = grid
+        self.most = int(np.ceil(farthest/grid.pixel_kms))
+        self.lags = np.arange(-self.most, self.most + 1)          # (L,), pixels
+        self.width = int(_CONTINUUM_KMS/grid.pixel_kms)           # pixels
+        lines = 1 - templates.astype(float)
+        lines -= uniform_filter1d(lines, self.width, axis=1, mode='nearest')
+        self.lines = np.pad(lines, ((0, 0), (self.most, self.most)))  # (T,P+2*most)
+
+    def sums(self, absorbed, weight):
+        "Correlations on each stretch (D,T,N,L)"
+        parts = []
+        for pixels in _stretches(self.grid):
+            lines = self.lines[:, pixels.start:pixels.stop + 2*self.most]
+            parts.append(_correlated(absorbed[:, pixels], weight[:, pixels], lines, self.most))
+        return _Sums(*(np.stack(arrays) for arrays in zip(*parts)))
+
+    def absorbed(self, flux, weight):
+        "Light that lines take (N,P)"
+        out = np.zeros(flux.shape)
+        for pixels in self.grid.detectors.values():
+            known = weight[:, pixels] > 0
+            taken = np.where(known, np.clip(1 - flux[:, pixels], -_LARGEST, _LARGEST), 0)
+            out[:, pixels] = _without_mean(taken, weight[:, pixels], self.width)
+        return out
+
+    def certainty(self, sums, top):
+        "Least drop of chi-square (N,) from rest to the peak `top` (N,), whichever stretch is left out"
+        rows = np.arange(len(top))
+        drops = []
+        for left_out in range(len(sums.common)):
+            best = _Sums(*(x.sum(0) - x[left_out] for x in sums)).gain().max(0)       # (N,L)
+            peak = np.max([best[rows, top + step] for step in (-1, 0, 1)], axis=0)
+            drops.append(peak - best[:, self.most])
+        return np.min(drops, axis=0)
+
+    def second(self, curves, top):
+        "Height (N,) of the highest other peak of curves (N,L) that is clearly apart from `top`, over that at `top`"
+        middle = curves[:, 1:-1]
+        peak = (middle > curves[:, :-2]) & (middle > curves[:, 2:])
+        apart = np.abs(self.lags[1:-1] - self.lags[top][:, None]) * self.grid.pixel_kms > _APART
+        height = np.where(peak & apart, middle, 0).max(1)
+        return height / np.maximum(curves[np.arange(len(top)), top], 1e-9)
+
+    def __call__(self, flux, ivar):
+        "Velocities of stars (N,P), as a table"
+        weight = _weights(ivar)
+        absorbed = self.absorbed(flux, weight)
+        sums = self.sums(absorbed, weight)
+        gains = _Sums(*(x.sum(0) for x in sums)).gain()                               # (T,N,L)
+        template = gains.max(2).argmax(0)                                             # (N,)
+        peaks = _find_peaks(gains[template, np.arange(len(flux))], self.lags)
+        chi2 = (weight*absorbed**2).sum(1)
+        pixels = np.maximum((weight > 0).sum(1), 1)
+        scale = np.maximum((chi2 - peaks.height)/pixels, 1)                           # misfit of the best template
+        drop = self.certainty(sums, peaks.top) / (scale*_CORRELATED)
+        measured = peaks.inside & (peaks.height/scale > _LEAST_GAIN)
+        return pd.DataFrame(dict(
+            velocity=np.where(measured, peaks.lag*self.grid.pixel_kms, np.nan),
+            e_velocity=np.where(measured, peaks.error*np.sqrt(scale)*self.grid.pixel_kms, np.nan),
+            template=template,
+            share=np.where(measured, peaks.height/np.maximum(chi2 - pixels, peaks.height + 1e-9), 0),
+            significance=np.where(measured, np.sqrt(np.maximum(drop, 0)), 0),
+            second=np.where(measured, self.second(gains.max(0), peaks.top), 0),
+        ))
+
+# %% ../../nbs/02a_velocity.ipynb #80f5b103
 def residual_velocity(
-    flux: np.ndarray,    # Flux over the continuum (N,P), on a logarithmic grid
-    ivar: np.ndarray,    # Inverse variance (N,P)
-    most: float = 5.,    # Largest velocity (km/s) that is not flagged
-    lags: int = 100,     # Largest shift, pixels
-    grid: Grid = APOGEE, # Grid of the spectra
+    flux: np.ndarray,          # Flux over the continuum (N,P), on a logarithmic grid
+    ivar: np.ndarray,          # Inverse variance (N,P)
+    most: float = 5.,          # Largest velocity (km/s) that is not flagged
+    farthest: float = 1000.,   # Largest velocity (km/s) that is searched
+    grid: Grid = APOGEE,       # Grid of the spectra
     templates: np.ndarray | None = None,  # Flux over the continuum (T,P); default `velocity_templates()`
-    # `velocity` and `e_velocity` (km/s), `template` (its number), `significance` (sigma, from the drop of chi-square
-    # since the velocity 0), `flag`
+    # `velocity` and `e_velocity` (km/s), `template` (its number), `share` (of what is no noise, that it explains),
+    # `significance` (sigma from the velocity 0, whichever detector is left out), `second` (height of a second peak
+    # over the first, where two stars shine), `flag`
 ) -> pd.DataFrame:
     "Velocities by which spectra are out of their rest frame"
     _check_templates(grid, templates)
-    known = ivar > 0
-    correlator = _Correlator(np.where(known, 1 - flux, 0).astype(float), ivar.astype(float), lags)
-    lines = 1 - (velocity_templates() if templates is None else templates).astype(float)  # (T,P)
-    gains = np.stack([correlator.gain(template) for template in lines])                   # (T,N,L)
-    template = gains.max(2).argmax(0)                                                     # (N,)
-    curves = gains[template, np.arange(len(flux))]                                        # (N,L)
-    peaks = _find_peaks(curves, correlator.lags)
-    measured = known.any(1) & (peaks.height > _LEAST_GAIN)
-    velocity = peaks.lag * grid.pixel_kms
-    at_rest = curves[:, lags]
-    significance = np.where(measured, np.sqrt(np.maximum(peaks.height - at_rest, 0)), 0)
-    return pd.DataFrame(dict(
-        velocity=np.where(measured, velocity, np.nan),
-        e_velocity=np.where(measured, peaks.error * grid.pixel_kms, np.nan),
-        template=template,
-        significance=significance,
-        flag=(np.abs(velocity) > most) & (significance > _LEAST_CERTAIN),
-    ))
+    search = _Search(grid, velocity_templates() if templates is None else templates, farthest)
+    starts = range(0, max(len(flux), 1), _STARS_AT_A_TIME)
+    some = [slice(start, start + _STARS_AT_A_TIME) for start in starts]
+    found = pd.concat([search(flux[rows], ivar[rows]) for rows in some], ignore_index=True)
+    certain = (found.significance > _LEAST_CERTAIN) & (found.share > _LEAST_SHARE) & (found.second < _TWO_STARS)
+    return found.assign(flag=certain & (found.velocity.abs() > most))
