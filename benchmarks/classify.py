@@ -2,73 +2,173 @@
 
     python benchmarks/classify.py [--test 6000] [--model apogee-16] [--pool 10000]
 
-Test stars are the simulator's, with subgiants, supergiants, carbon-rich stars and fast rotators among them. Few labels: the
-same small network learns from latents, from sixteen principal-component scores and from pixels (means of four, to save
-memory), the same stars, the same number of steps.
+Test stars are the simulator's, with subgiants, supergiants, carbon-rich stars and fast rotators among them. Few labels:
+the same small network learns from latents, from sixteen principal-component scores and from pixels (means of four, to
+save memory), the same stars, the same number of steps.
 """
-import argparse, tempfile, time
+import argparse
+import tempfile
+import time
 from pathlib import Path
 
-import numpy as np, pandas as pd, torch
-from stellar_gen.classify import (LABELS, LabelInputs, calibration_error, classify, coverage, label_inputs, label_targets,
-    labeller_of, learn_labels_from, stellar_types, with_c_o)
-from stellar_gen.simulate import simulate, simulate_store
+import numpy as np
+import pandas as pd
+import torch
+
+from stellar_gen.classify import (LABELS, LabelInputs, calibration_error, classify, coverage, label_inputs,
+                                  label_targets, labeller_of, learn_labels_from, stellar_types, with_c_o)
+from stellar_gen.simulate import observe, simulate, simulate_store, true_flux
 from stellar_gen.train import load_model
 
 MIX = dict(giant=50, dwarf=25, hot=10, subgiant=10, supergiant=5)
-BINS = {'20-50':(0,50), '50-80':(50,80), '80-125':(80,125), 'above 125':(125,1e4)}
+BINS = {'20-50': (0, 50), '50-80': (50, 80), '80-125': (80, 125), 'above 125': (125, 1e4)}
+LADDER = [20, 30, 50, 80, 125, 200]  # S/N at which one star is observed again
+COOL = 7200                          # K, below which rotation shows
 
-def table(rows, digits=3): print(pd.DataFrame(rows).round(digits).to_string(index=False), flush=True)
+
+def table(rows, digits=3):
+    print(pd.DataFrame(rows).round(digits).to_string(index=False), flush=True)
+
+
+def by_snr(found, of):
+    "Rows of each bin of S/N, of those in `of`"
+    for name, (low, high) in BINS.items():
+        rows = of & found.snr.between(low, high).to_numpy()
+        if rows.any():
+            yield name, rows
+
+
+def silence(found, plain):
+    "How much is withheld, of ordinary stars"
+    rows = []
+    for name, some in by_snr(found, plain):
+        no_label = {label: found[label][some].isna().mean() for label in LABELS}
+        rows.append(dict(snr=name, no_type=(found.type[some] == '').mean(), **no_label))
+    print('\nShare of the ordinary stars without a type, and without each label')
+    table(rows)
+
+
+def errors(found, true, plain):
+    "Root mean square errors of F, G and K stars, and how many labels lie within their stated errors"
+    fgk = plain & true.teff.between(3870, 7220).to_numpy()
+    print('\nF, G and K stars: root mean square errors')
+    rows = []
+    for name, some in by_snr(found, fgk):
+        off = {label: ((found[label] - true[label])[some]**2).mean()**0.5 for label in LABELS}
+        rows.append(dict(snr=name, stars=int(some.sum()), **off))
+    table(rows)
+    print('\nShare within one and two stated errors, ordinary stars')
+    rows = []
+    for name, some in by_snr(found, plain):
+        within = {}
+        for label in ('teff', 'logg', 'fe_h', 'alpha_m'):
+            for n in (1, 2):
+                within[f'{label} {n}e'] = coverage(found[label][some], found[f'e_{label}'][some], true[label][some], n)
+        rows.append(dict(snr=name, **within))
+    table(rows, 2)
+
+
+def types(found, true, plain):
+    "How many types are right, of the stars that have one"
+    truth = stellar_types(true)
+    name = (truth.spectral + ' ' + truth.luminosity).to_numpy()
+    typed = (found.type != '').to_numpy()
+    right = (found.type.str.split(',').str[0] == name).to_numpy()
+    expected = calibration_error(found.p_type[typed], right[typed])
+    print(f'\nTypes right, by S/N; expected calibration error {expected:.4f}')
+    rows = []
+    for kind in [*sorted(set(name[plain])), 'all']:
+        some = plain & typed & ((name == kind) | (kind == 'all'))
+        share = {snr: right[rows_].mean() if rows_.sum() > 4 else np.nan for snr, rows_ in by_snr(found, some)}
+        rows.append(dict(type=kind, **share))
+    table(rows)
+    print('\nCarbon-rich stars and fast rotators: how many are found (recall), how many called so are so (precision)')
+    for odd in ('carbon_rich', 'fast_rotator'):
+        for part, some in (('all', typed), (f'below {COOL:,} K', typed & (true.teff < COOL).to_numpy())):
+            said = (found[f'p_{odd}'] > 0.5).to_numpy()[some]
+            is_odd = truth[odd].to_numpy()[some]
+            print(f'  {odd}, {part}: recall {said[is_odd].mean():.2f}, precision {is_odd[said].mean():.2f}')
+
 
 def accuracy(model, args):
-    each = args.test//30
-    s = simulate(args.test, 301, dict(carbon=each, rotation=each), np.random.default_rng(301).uniform(.1, 1.5, 2*each), MIX)
-    start = time.perf_counter(); c = classify(model, s); rate = len(s)/(time.perf_counter()-start)
-    true = with_c_o(s.meta)
-    t = stellar_types(true)
-    name = t.spectral+' '+t.luminosity
-    ok,plain = (c.reason=='').to_numpy(),(s.meta.anomaly=='').to_numpy()
-    right = (c.type.str.split(',').str[0]==name).to_numpy()
-    fgk = true.teff.between(3870, 7220).to_numpy()
-    print(f'{len(s):,} stars, {rate:,.0f} per second as read; silent about {(~ok[plain]).mean():.1%} of the ordinary ones\n\nF, G and K stars: root mean square errors')
-    table([dict(snr=k, stars=int(g.sum()), **{o:((c[o]-true[o])[g]**2).mean()**.5 for o in LABELS}) for k,(lo,hi) in BINS.items() if (g := ok & plain & fgk & c.snr.between(lo, hi)).any()])
-    print('\nShare within one and two stated errors, ordinary stars')
-    table([dict(snr=k, **{f'{o} {n}e':coverage(c[o][g], c[f'e_{o}'][g], true[o][g], n) for o in ('teff','logg','fe_h','alpha_m') for n in (1,2)}) for k,(lo,hi) in BINS.items() if (g := ok & plain & c.snr.between(lo, hi)).any()], 2)
-    print(f'\nTypes right, by S/N; expected calibration error {calibration_error(c.p_type[ok], right[ok]):.4f}')
-    table([dict(type=k, **{b:right[g].mean() if (g := ok & plain & (name==k).to_numpy() & c.snr.between(lo, hi).to_numpy()).sum()>4 else np.nan for b,(lo,hi) in BINS.items()}) for k in sorted(name[plain].unique())]
-        +[dict(type='all', **{b:right[ok & plain & c.snr.between(lo, hi).to_numpy()].mean() for b,(lo,hi) in BINS.items()})])
-    print('\nCarbon-rich stars and fast rotators: how many are found (recall), and how many of those called so are (precision)')
-    for kind,col in (('carbon_rich','p_carbon_rich'),('fast_rotator','p_fast_rotator')):
-        for part,g in (('all',ok),('below 7,200 K',ok & (true.teff<7200).to_numpy())): said,is_ = (c[col]>.5)[g],t[kind][g]; print(f'  {kind}, {part}: recall {said[is_].mean():.2f}, precision {is_[said].mean():.2f}')
+    each = args.test // 30
+    strength = np.random.default_rng(301).uniform(0.1, 1.5, 2 * each)
+    survey = simulate(args.test, 301, dict(carbon=each, rotation=each), strength, MIX)
+    start = time.perf_counter()
+    found = classify(model, survey)
+    rate = len(survey) / (time.perf_counter() - start)
+    true = with_c_o(survey.meta)
+    plain = (survey.meta.anomaly == '').to_numpy()
+    silent = found.teff.isna().to_numpy() & found.logg.isna().to_numpy()
+    print(f'{len(survey):,} stars, {rate:,.0f} per second as read; '
+          f'silent about {silent[plain].mean():.1%} of the ordinary ones')
+    silence(found, plain)
+    errors(found, true, plain & ~silent)
+    types(found, true, plain)
+
+
+def again(model, stars=100):
+    "Median stated error of stars that are observed at one S/N after the other"
+    survey = simulate(stars, 304, mix=MIX)
+    flux = true_flux(survey.meta)
+    rows = []
+    for snr in LADDER:
+        found = classify(model, observe(flux, survey.meta.assign(snr=float(snr)), 304), abstain=False)
+        rows.append(dict(snr=snr, **{label: found[f'e_{label}'].median() for label in LABELS}))
+    print(f'\nThe same {stars} stars observed again: median stated errors')
+    table(rows)
+
+
+def _pixels(model, store):
+    "Prepared flux less the continuum, means of four pixels"
+    parts = []
+    for start in range(0, len(store), 1000):
+        ready = model.recipe(store[start:start + 1000])
+        flux = np.where(ready.ivar > 0, ready.flux - 1, 0)
+        parts.append(flux[:, :flux.shape[1] // 4 * 4].reshape(len(ready), -1, 4).mean(2))
+    return np.concatenate(parts).astype(np.float32)
+
 
 def few(model, args):
-    with tempfile.TemporaryDirectory() as d:
-        pool,test = (simulate_store(Path(d)/name, n, seed, quiet=True) for name,n,seed in (('pool',args.pool,302),('test',1500,303)))
-        latents,pixels = [],[]
-        for s in (pool,test):
-            latents.append(label_inputs(model, s))
-            ready = [model.recipe(s[i:i+1000]) for i in range(0, len(s), 1000)]
-            pixels.append(np.concatenate([np.where(r.ivar>0, r.flux-1, 0)[:,:8572].reshape(len(r), -1, 4).mean(2) for r in ready]).astype(np.float32))
+    "Median errors of labels that are read from few stars' latents, components or pixels"
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        stores = [simulate_store(folder / name, n, seed, quiet=True)
+                  for name, n, seed in (('pool', args.pool, 302), ('test', 1500, 303))]
+        latents = [label_inputs(model, store) for store in stores]
+        pixels = [_pixels(model, store) for store in stores]
     mean = pixels[0].mean(0)
     torch.manual_seed(0)
-    v = torch.svd_lowrank(torch.from_numpy(pixels[0]-mean), 16, niter=4)[2].numpy()
-    kinds = dict(latents=[o.x for o in latents], components=[(x-mean)@v for x in pixels], pixels=pixels)
-    names,rows = ['teff','logg','fe_h'],[]
-    for n in (100,1000,args.pool):
-        at = np.random.default_rng(0).permutation(args.pool)[:n]
-        for k,(a,b) in kinds.items():
-            inputs = LabelInputs(a[at].astype(np.float32), np.ones(n), latents[0].meta.iloc[at])
-            m = learn_labels_from(load_model(args.model), inputs, names, 30, 0, 1e-3, members=1)
-            mu, _ = labeller_of(m).read(b.astype(np.float32))
-            r = np.abs(mu-label_targets(latents[1].meta, names)); r[:,0] *= latents[1].meta.teff
-            rows.append(dict(labels=n, learned_from=k, **dict(zip(names, 1.4826*np.median(r, 0)))))
+    directions = torch.svd_lowrank(torch.from_numpy(pixels[0] - mean), 16, niter=4)[2].numpy()
+    noise = [inputs.x[:, -1:] for inputs in latents]
+    kinds = dict(
+        latents=[inputs.x for inputs in latents],
+        components=[np.hstack([(x - mean) @ directions, s]) for x, s in zip(pixels, noise)],
+        pixels=[np.hstack([x, s]) for x, s in zip(pixels, noise)],
+    )
+    names = ['teff', 'logg', 'fe_h']
+    true = label_targets(latents[1].meta, names)
+    rows = []
+    for n in (100, 1000, args.pool):
+        some = np.random.default_rng(0).permutation(args.pool)[:n]
+        for kind, (pool, test) in kinds.items():
+            inputs = LabelInputs(pool[some], np.ones(n), np.zeros(n), latents[0].meta.iloc[some])
+            learned = learn_labels_from(load_model(args.model), inputs, names, 30, 0, 1e-3, members=1)
+            mu, _ = labeller_of(learned).read(test)
+            off = np.abs(mu - true)
+            off[:, 0] *= latents[1].meta.teff
+            rows.append(dict(labels=n, learned_from=kind, **dict(zip(names, 1.4826 * np.median(off, 0)))))
     print('\nFew labels: median errors (times 1.48) of all kinds of star')
     table(rows)
 
-if __name__=='__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--test', type=int, default=6000); p.add_argument('--pool', type=int, default=10_000); p.add_argument('--model', default='apogee-16')
-    a = p.parse_args()
-    model = load_model(a.model)
-    accuracy(model, a)
-    few(model, a)
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--test', type=int, default=6000)
+    parser.add_argument('--pool', type=int, default=10_000)
+    parser.add_argument('--model', default='apogee-16')
+    args = parser.parse_args()
+    model = load_model(args.model)
+    accuracy(model, args)
+    again(model)
+    few(model, args)

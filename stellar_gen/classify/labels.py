@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TYPES', 'LABELS', 'stellar_types', 'with_c_o', 'Transform', 'transform_of', 'LabelNet', 'label_nll', 'LabelInputs',
-           'label_inputs', 'label_targets', 'Labeller', 'labeller_of', 'learn_labels_from', 'learn_labels', 'classify',
-           'coverage', 'calibration_error']
+           'line_misfit', 'label_inputs', 'label_targets', 'Labeller', 'labeller_of', 'learn_labels_from',
+           'learn_labels', 'set_label_floor', 'classify', 'coverage', 'calibration_error']
 
 # %% ../../nbs/06_classify.ipynb #52b25a75
 from collections.abc import Callable, Sequence
@@ -201,9 +201,26 @@ LABELS = ['teff', 'logg', 'fe_h', 'alpha_m', 'vsini', 'c_o']  # K, dex, dex, dex
 
 class LabelInputs(NamedTuple):
     "What labels are read from"
-    x: np.ndarray       # Latents and the logarithm of the S/N (N,L+1), float32; `NaN` without information
+    x: np.ndarray       # Latents, and last the logarithm of the S/N (N,L+1), float32; `NaN` without information
     chi2: np.ndarray    # Reduced chi-square of the reconstruction (N,)
+    misfit: np.ndarray  # Residuals beyond the noise over the lines that are drawn (N,)
     meta: pd.DataFrame  # What is known of the stars (N rows)
+
+# %% ../../nbs/06_classify.ipynb #44823360
+def line_misfit(
+    recon: np.ndarray,  # Reconstruction (N,P)
+    flux: np.ndarray,   # Prepared flux (N,P)
+    ivar: np.ndarray,   # Its inverse variance (N,P); 0 marks no information
+) -> np.ndarray:        # (N,); 0 for a perfect model, above 1 where more is left than drawn; `NaN` without information
+    "Residuals beyond the noise over the lines that are drawn, both as root mean squares"
+    seen = ivar > 0                                                   # (N,P)
+    weight = np.where(seen, ivar, 0).astype(float)                    # (N,P)
+    left = weight * np.where(seen, flux - recon, 0)**2                # (N,P)
+    excess = np.maximum(left.sum(1) - seen.sum(1), 0)                 # (N,)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        level = (weight * recon).sum(1) / weight.sum(1)               # (N,)
+        lines = (weight * (recon - level[:, None])**2).sum(1)         # (N,)
+        return np.sqrt(excess / lines)
 
 # %% ../../nbs/06_classify.ipynb #d1c8fa3f
 def _inputs(model, ready, told):
@@ -213,10 +230,11 @@ def _inputs(model, ready, told):
     for _, fit in passes(model.net, ready.flux, ready.ivar, told, run=model.net.eval().posterior):
         flux.append(fit.flux.cpu().numpy())
         latents.append(fit.latents.cpu().numpy())
+    recon = np.concatenate(flux)
     with np.errstate(divide='ignore', invalid='ignore'):
         x = np.c_[np.concatenate(latents), np.log(ready.snr())]
-        chi2 = reduced_chi2(np.concatenate(flux), ready.flux, ready.ivar)
-    return LabelInputs(x.astype(np.float32), chi2, ready.meta)
+        chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
+    return LabelInputs(x.astype(np.float32), chi2, line_misfit(recon, ready.flux, ready.ivar), ready.meta)
 
 # %% ../../nbs/06_classify.ipynb #31c00610
 def label_inputs(
@@ -225,8 +243,8 @@ def label_inputs(
 ) -> LabelInputs:                           # Of all of them
     "What labels are read from, star by star"
     parts = [_inputs(model, ready, told) for ready, told, _ in prepared(model, spectra)]
-    x, chi2, meta = zip(*parts)
-    return LabelInputs(np.concatenate(x), np.concatenate(chi2), pd.concat(meta, ignore_index=True))
+    *arrays, meta = zip(*parts)
+    return LabelInputs(*map(np.concatenate, arrays), pd.concat(meta, ignore_index=True))
 
 # %% ../../nbs/06_classify.ipynb #e33de8ab
 def label_targets(
@@ -245,24 +263,49 @@ def label_targets(
 @dataclass
 class Labeller:
     "A network that reads labels, and how far it can be trusted"
-    net: LabelNet      # The network
-    labels: list[str]  # Names of the K labels
-    scale: np.ndarray  # What its errors are multiplied by (K,)
-    most: np.ndarray   # Largest error of a held-out star (K,), but for one in a thousand
-    low: np.ndarray    # Lower end of the training range (K,), as learned
-    high: np.ndarray   # Upper end of the training range (K,), as learned
+    net: LabelNet       # The network
+    labels: list[str]   # Names of the K labels
+    scale: np.ndarray   # What its errors are multiplied by (K,)
+    slope: np.ndarray   # Error for a misfit of 1 (K,), as learned
+    floor: np.ndarray   # Error that no star is without (K,), as learned; from `set_label_floor`
+    usual: np.ndarray   # Misfit of the stars that the floor was measured on (1,), a median
+    most: np.ndarray    # Largest own error of a held-out star (K,), but for one in a thousand
+    low: np.ndarray     # Lower end of the training range (K,), as learned
+    high: np.ndarray    # Upper end of the training range (K,), as learned
+    misfit: np.ndarray  # Largest misfit of a held-out star (1,), but for one in a thousand
+    noise: np.ndarray   # Lowest and highest logarithm of the S/N of the stars learned from (2,)
 
     def read(
         self,
         x: np.ndarray,  # Inputs (N,F)
     ) -> tuple[np.ndarray, np.ndarray]:  # Means and errors (N,K), as learned
-        "Labels of stars, with the network's own errors"
+        "Labels of stars, with the network's own errors, which do not shrink as noise grows"
         with torch.no_grad():
-            mean, error = self.net.eval().predict(torch.from_numpy(x))
-        return mean.numpy(), error.numpy()
+            mean, _ = self.net.eval().predict(torch.from_numpy(x))
+        return mean.numpy(), _own_errors(self.net, x, *self.noise)
+
+# %% ../../nbs/06_classify.ipynb #4dd4f245
+_RUNGS = 8  # S/N at which errors are taken, equally far apart in its logarithm
+
+@torch.no_grad()
+def _own_errors(net, x, lowest, highest):
+    "Largest error of a star (N,K) at its S/N or any higher one; beyond the lowest it grows as the noise"
+    ladder = torch.linspace(float(lowest), float(highest), _RUNGS)
+    rungs = torch.from_numpy(x).repeat(_RUNGS, 1, 1)                    # (R,N,F)
+    rungs[..., -1] = ladder[:, None]
+    _, error = net.predict(rungs)                                       # (R,N,K)
+    largest = error.flip(0).cummax(0).values.flip(0).numpy()            # (R,N,K)
+    place = (x[:, -1] - lowest) / (highest - lowest) * (_RUNGS - 1)     # (N,)
+    place = np.clip(place, 0, _RUNGS - 1)
+    before = np.minimum(place.astype(int), _RUNGS - 2)
+    share = (place - before)[:, None]
+    star = np.arange(len(x))
+    between = (1 - share) * largest[before, star] + share * largest[before + 1, star]
+    fainter = np.exp(np.maximum(lowest - x[:, -1], 0))                  # (N,)
+    return (between * fainter[:, None]).astype(np.float32)
 
 # %% ../../nbs/06_classify.ipynb #0032299e
-_CHECKS = ['scale', 'most', 'low', 'high']  # arrays beside the network's own
+_CHECKS = ['scale', 'slope', 'floor', 'usual', 'most', 'low', 'high', 'misfit', 'noise']  # beside the network's own
 
 def _keep_labeller(model, labeller, n):
     "Put what was learned from `n` stars into the model"
@@ -270,6 +313,18 @@ def _keep_labeller(model, labeller, n):
     model.labeller = arrays | {name: getattr(labeller, name) for name in _CHECKS}
     hidden = labeller.net.nets[0][0].out_features
     model.info['labeller'] = dict(labels=labeller.labels, members=len(labeller.net.nets), hidden=hidden, n=n)
+
+# %% ../../nbs/06_classify.ipynb #8d471fa8
+_UNIFORM = 3**0.5  # standard deviations from the middle of a uniform distribution to its ends
+
+def _neutral(arrays):
+    "Figures that a labeller of before lacks"
+    mean = arrays['x_mean'][-1]
+    half = _UNIFORM * arrays['x_scale'][-1]
+    none = np.zeros_like(arrays['scale'])
+    noise = np.array([mean - half, mean + half])
+    one = np.ones(1, np.float32)
+    return dict(slope=none, floor=none, usual=one, misfit=one, noise=noise)
 
 # %% ../../nbs/06_classify.ipynb #f975a02e
 def labeller_of(
@@ -280,6 +335,7 @@ def labeller_of(
         raise ValueError('this model has learned no labels: run learn_labels on stars whose labels are known')
     info = model.info['labeller']
     arrays = {name: np.asarray(value, np.float32) for name, value in model.labeller.items()}
+    arrays = _neutral(arrays) | arrays
     checks = {name: arrays.pop(name) for name in _CHECKS}
     net = LabelNet(len(arrays['x_mean']), len(info['labels']), info['hidden'], info['members'])
     net.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
@@ -331,25 +387,51 @@ def _fit_labels(net, x, y, train, valid, epochs, lr):
         learn.fit_one_cycle(max(epochs, least_epochs))
 
 # %% ../../nbs/06_classify.ipynb #cce0038a
-def _inflate(chi2):
-    "What the errors of badly drawn stars are multiplied by (N,1)"
-    return np.sqrt(np.maximum(chi2, 1))[:, None]
+_ONE_SIGMA = 0.683     # share of a normal distribution within one standard deviation
+_ALL_BUT_FEW = 0.999   # share of the stars that make "at most"
+_FEWEST_BADLY_DRAWN = 10
 
+def _one_sigma(square):
+    "Root of the 68.3 % quantile of squares (N,K), star by star; 0 where it is negative, or no star is known"
+    known = np.isfinite(square).any(0)
+    quantile = np.zeros(square.shape[1], np.float32)
+    quantile[known] = np.nanquantile(square[:, known], _ONE_SIGMA, axis=0)
+    return np.sqrt(np.maximum(quantile, 0))
+
+# %% ../../nbs/06_classify.ipynb #236c0ad7
 def _checked(net, labels, inputs, y, train, valid):
     "The network with what held-out stars say about its errors"
-    labeller = Labeller(net, list(labels), *[np.ones(len(labels), np.float32)] * 4)
-    mean, error = labeller.read(inputs.x[valid])
-    pull = np.abs(y[valid] - mean) / (error * _inflate(inputs.chi2[valid]))
-    labeller.scale = np.nanquantile(pull, 0.683, axis=0).astype(np.float32)
-    labeller.most = np.quantile(error, 0.999, axis=0).astype(np.float32)
-    labeller.low = np.nanmin(y[train], 0)
-    labeller.high = np.nanmax(y[train], 0)
+    noise = inputs.x[train, -1]
+    misfit = inputs.misfit[valid]
+    labeller = Labeller(
+        net,
+        list(labels),
+        scale=np.ones(len(labels), np.float32),
+        slope=np.zeros(len(labels), np.float32),
+        floor=np.zeros(len(labels), np.float32),
+        usual=np.ones(1, np.float32),
+        most=np.zeros(len(labels), np.float32),
+        low=np.nanmin(y[train], 0),
+        high=np.nanmax(y[train], 0),
+        misfit=np.quantile(misfit, [_ALL_BUT_FEW]).astype(np.float32),
+        noise=np.array([noise.min(), noise.max()]),
+    )
+    mean, own = labeller.read(inputs.x[valid])
+    square = (y[valid] - mean)**2
+    order = np.argsort(misfit)
+    well = order[:(len(order) + 1) // 2]
+    badly = order[-max(len(order) // 10, _FEWEST_BADLY_DRAWN):]
+    labeller.scale = _one_sigma((square / own**2)[well])
+    labeller.scale[labeller.scale == 0] = 1  # no held-out star has this label
+    beyond = square - (labeller.scale * own)**2
+    labeller.slope = _one_sigma(beyond[badly] / np.maximum(misfit[badly, None], 1e-6)**2)
+    labeller.most = np.quantile(own, _ALL_BUT_FEW, axis=0).astype(np.float32)
     return labeller
 
 # %% ../../nbs/06_classify.ipynb #722049c9
 def learn_labels_from(
     model: TrainedModel,             # A model; what is learned is kept in its `labeller`
-    inputs: LabelInputs,             # Of the stars; or anything else of the same shape, to compare with
+    inputs: LabelInputs,             # Of the stars; or other numbers in place of latents, to compare with
     labels: Sequence[str] = LABELS,  # Columns of `inputs.meta` to learn, `NaN` where unknown
     epochs: int = 40,                # Passes over the stars
     seed: int = 0,                   # Of the division, the weights and the training
@@ -379,8 +461,43 @@ def learn_labels(
     "Learn to read labels from latents"
     return learn_labels_from(model, label_inputs(model, spectra), labels, epochs, seed, lr, **kwargs)
 
+# %% ../../nbs/06_classify.ipynb #ff324d5a
+def _growth(misfit, usual):
+    "What the floor of stars is multiplied by (N,1): 1 for those that are drawn as well as half of the real ones"
+    return np.maximum(misfit / usual, 1)[:, None]
+
+def _stated(labeller, own, misfit):
+    "Errors to be reported (N,K), as learned, of the network's own errors (N,K) and misfits (N,)"
+    floor = labeller.floor * _growth(misfit, labeller.usual)             # (N,K)
+    return np.sqrt((own * labeller.scale)**2 + (misfit[:, None] * labeller.slope)**2 + floor**2)
+
+def set_label_floor(
+    model: TrainedModel,                           # A model that has learned labels; its `labeller` is changed
+    spectra: Spectra | SpectraStore | str | Path,  # Stars that it has not learned from, with labels in `meta`, as read
+) -> TrainedModel:                                 # The same model
+    "Give errors of labels a floor, so that they hold for these stars too"
+    labeller = labeller_of(model)
+    labeller.floor = np.zeros_like(labeller.floor)
+    inputs = label_inputs(model, spectra)
+    y = label_targets(with_c_o(inputs.meta).reindex(columns=labeller.labels), labeller.labels)
+    usable = np.isfinite(inputs.x).all(1) & (inputs.misfit <= _most_misfit(labeller))
+    misfit = inputs.misfit[usable]
+    mean, own = labeller.read(inputs.x[usable])
+    usual = np.median(misfit, keepdims=True)
+    beyond = ((y[usable] - mean)**2 - _stated(labeller, own, misfit)**2) / _growth(misfit, usual)**2
+    checked = np.isfinite(beyond).sum(0) >= _FEWEST_EACH
+    if not checked.any():
+        raise ValueError(f'fewer than {_FEWEST_EACH} of {len(y)} stars have a label that the model reads: give more')
+    spread = labeller.net.y_scale.numpy()
+    floor = _one_sigma(beyond)
+    others = np.median((floor / spread)[checked]) * spread
+    model.labeller['floor'] = np.where(checked, floor, others).astype(np.float32)
+    model.labeller['usual'] = usual.astype(np.float32)
+    return model
+
 # %% ../../nbs/06_classify.ipynb #4d9c24cf
-_DRAWS = 200  # of each star's labels, to see which types they make
+_DRAWS = 200    # of each star's labels, to see which types they make
+_LEAST_P = 0.5  # probability that a type has at least
 _ODD = {'carbon_rich': ('c_o', 'carbon-rich'), 'fast_rotator': ('vsini', 'fast rotator')}  # the label needed, in words
 
 def _type_shares(types, shape):
@@ -389,27 +506,39 @@ def _type_shares(types, shape):
     codes = pd.Categorical(types.spectral + ' ' + types.luminosity, names).codes.reshape(shape)
     return names, np.stack([(codes == k).mean(1) for k in range(len(names))], 1)
 
-def _typed(mean, error, labels, seed=0):
-    "Most probable types of stars, and how probable each is, of means and errors (N,K) as learned"
+def _typed(mean, error, silent, labels, seed=0):
+    "Types of stars, how probable each is, and which two are most probable, of means and errors (N,K) as learned"
     rng = np.random.default_rng(seed)
     shape = len(mean), _DRAWS
     drawn = mean[:, None] + error[:, None] * rng.standard_normal((*shape, len(labels)))
     values = {label: transform_of(label).back(drawn[..., k]).ravel() for k, label in enumerate(labels)}
     types = stellar_types(pd.DataFrame(values))
     names, shares = _type_shares(types, shape)
-    text = names[shares.argmax(1)].astype(object)
+    order = np.argsort(-shares, axis=1, kind='stable')
+    text = names[order[:, 0]].astype(object)
     probable = {}
     for odd, (label, words) in _ODD.items():
         if label in labels:
-            probable[f'p_{odd}'] = types[odd].to_numpy().reshape(shape).mean(1)
-            text = np.where(probable[f'p_{odd}'] > 0.5, text + f', {words}', text)
-    return dict(type=text, p_type=shares.max(1), **probable)
+            share = types[odd].to_numpy().reshape(shape).mean(1)
+            probable[f'p_{odd}'] = np.where(silent[:, labels.index(label)], np.nan, share)
+            text = np.where(probable[f'p_{odd}'] > _LEAST_P, text + f', {words}', text)
+    return dict(type=text, p_type=shares.max(1), **probable), names[order[:, :2]]
 
 # %% ../../nbs/06_classify.ipynb #439ed365
-_REACH = 3  # errors by which a label may lie outside its training range
+_REACH = 3           # errors by which a label may lie outside its training range
+_FAR_BEYOND = 3      # times as badly drawn as any star that was learned from
+_MORE_LEFT = 1       # misfit above which more is left of a star than is drawn
+_TELLS = 0.5**0.5    # standard deviations of what was learned: an error that leaves half of the variance
 
-def _doubt(labeller, mean, own, error):
-    "Why not to trust the labels of a star, or ''; with the network's own errors (K,) and those to be reported (K,)"
+def _most_misfit(labeller):
+    "Misfit up to which a star has labels"
+    return min(_FAR_BEYOND * float(labeller.misfit[0]), _MORE_LEFT)
+
+def _doubt(labeller, mean, own, error, misfit):
+    "Why not to trust any label of a star, or ''; with the network's own errors (K,) and those to be reported (K,)"
+    if misfit > _most_misfit(labeller):
+        return (f'the model does not draw this star: what it leaves is {misfit:.2g} times as strong as what it draws, '
+                f'of stars that were learned from at most {labeller.misfit[0]:.2g} times')
     for k, label in enumerate(labeller.labels):
         low = labeller.low[k]
         high = labeller.high[k]
@@ -420,6 +549,15 @@ def _doubt(labeller, mean, own, error):
         if own[k] > labeller.most[k]:
             return f'{label} is less certain than that of any star that was learned from'
     return ''
+
+def _withheld(labels, silent, p_type, two):
+    "Which labels (K,) a star's spectrum does not tell, and between which types it leaves the star; or ''"
+    reasons = []
+    if names := [label for label, unknown in zip(labels, silent) if unknown]:
+        reasons.append(f'its spectrum does not tell {", ".join(names)}')
+    if p_type < _LEAST_P:
+        reasons.append(f'between {two[0]} and {two[1]}')
+    return '; '.join(reasons)
 
 # %% ../../nbs/06_classify.ipynb #2e3addcd
 def _columns(labels, mean, error):
@@ -432,28 +570,48 @@ def _columns(labels, mean, error):
         columns[f'e_{label}'] = error[:, k] * np.abs(transform.slope(value))
     return columns
 
+def _silenced(columns, labels, silent, good):
+    "The columns without what is not to be said"
+    said = {name: np.where(good, values, '' if name == 'type' else np.nan) for name, values in columns.items()}
+    for label, unknown in zip(labels, silent.T):
+        for name in (label, f'e_{label}'):
+            said[name] = np.where(unknown, np.nan, said[name])
+    if 'type' in said:
+        said['type'] = np.where(columns['p_type'] >= _LEAST_P, said['type'], '')
+    return said
+
 def _classified(labeller, inputs, usable, abstain):
     "Columns of the table of labels and types"
+    labels = labeller.labels
+    misfit = np.where(usable, inputs.misfit, 0)
     mean, own = labeller.read(np.where(usable[:, None], inputs.x, 0))
-    error = own * labeller.scale * _inflate(np.where(usable, inputs.chi2, 1))
-    reason = np.full(len(mean), 'no pixel with a usable flux and error', object)
+    error = _stated(labeller, own, misfit)
+    silent = error > _TELLS * labeller.net.y_scale.numpy()
+    columns = _columns(labels, mean, error)
+    p_type = np.ones(len(mean))
+    two = np.empty((len(mean), 2), object)
+    if {'teff', 'logg'} <= set(labels):
+        types, two = _typed(mean, error, silent & abstain, labels)
+        columns |= types
+        p_type = types['p_type']
+    doubt = np.full(len(mean), 'no pixel with a usable flux and error', object)
     for i in np.flatnonzero(usable):
-        reason[i] = _doubt(labeller, mean[i], own[i], error[i])
-    good = usable & ((reason == '') | (not abstain))
-    columns = _columns(labeller.labels, mean, error)
-    if {'teff', 'logg'} <= set(labeller.labels):
-        columns |= _typed(mean, error, labeller.labels)
-    for name, values in columns.items():
-        columns[name] = np.where(good, values, '' if name == 'type' else np.nan)
+        doubt[i] = _doubt(labeller, mean[i], own[i], error[i], misfit[i])
+    withheld = [_withheld(labels, *star) for star in zip(silent, p_type, two)]
+    reason = np.where(doubt == '', np.array(withheld, object), doubt)
+    if abstain:
+        columns = _silenced(columns, labels, silent, usable & (doubt == ''))
+    else:
+        columns = {name: np.where(usable, values, '' if name == 'type' else np.nan) for name, values in columns.items()}
     return columns | dict(reason=reason)
 
 # %% ../../nbs/06_classify.ipynb #83c5e1b8
 def classify(
     model: TrainedModel,                           # A model that has learned labels
     spectra: Spectra | SpectraStore | str | Path,  # Spectra as read, or a store
-    abstain: bool = True,                          # Give no labels to stars unlike those that were learned from
-) -> pd.DataFrame:  # `apogee_id`, `file` (if known), `snr`, `chi2`; labels, `e_...`; types by `teff` and `logg`
-    "Labels and types of stars with their errors, and the `reason` where there are none; one row per spectrum"
+    abstain: bool = True,                          # Withhold what the spectra do not tell
+) -> pd.DataFrame:  # `apogee_id`, `file` (if known), `snr`, `chi2`, `misfit`; labels, `e_...`; types by `teff`, `logg`
+    "Labels and types of stars with their errors, and the `reason` where any is withheld; one row per spectrum"
     labeller = labeller_of(model)
     if isinstance(spectra, (str, Path)):
         spectra = SpectraStore(spectra)
@@ -462,9 +620,10 @@ def classify(
     tables = []
     for ready, told, known in prepared(model, spectra, keep_lost=True):
         inputs = _inputs(model, ready, told)
-        usable = known & np.isfinite(inputs.x).all(1) & np.isfinite(inputs.chi2)
+        usable = known & np.isfinite(inputs.x).all(1) & np.isfinite(inputs.misfit)
+        fits = dict(snr=ready.snr().astype(float), chi2=inputs.chi2, misfit=inputs.misfit)
         columns = _classified(labeller, inputs, usable, abstain)
-        tables.append(result_table(ready, usable, snr=ready.snr().astype(float), chi2=inputs.chi2, **columns))
+        tables.append(result_table(ready, usable, **fits, **columns))
     return pd.concat(tables, ignore_index=True)
 
 # %% ../../nbs/06_classify.ipynb #2038f3f8
