@@ -491,8 +491,9 @@ def set_label_floor(
     spread = labeller.net.y_scale.numpy()
     floor = _one_sigma(beyond)
     others = np.median((floor / spread)[checked]) * spread
-    model.labeller['floor'] = np.where(checked, floor, others).astype(np.float32)
-    model.labeller['usual'] = usual.astype(np.float32)
+    labeller.floor = np.where(checked, floor, others).astype(np.float32)
+    labeller.usual = usual.astype(np.float32)
+    _keep_labeller(model, labeller, model.info['labeller']['n'])
     return model
 
 # %% ../../nbs/06_classify.ipynb #4d9c24cf
