@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.polynomial import chebyshev, hermite_e, polynomial
+from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -184,6 +185,7 @@ def read_visits(real, native_bits):
 
 DEGREE = 4        # of the polynomial on each detector that brings one visit to another
 CLIP, ROUNDS = 4., 3
+SMOOTHED = 4.     # pixels, of the spectrum whose slopes tell a velocity and a width
 
 def difference(visits, i, j):
     "Visit i less visit j, scaled, moved and blurred to it, over the error of the difference (8575,); NaN if unknown"
@@ -195,7 +197,7 @@ def difference(visits, i, j):
             continue
         x = np.arange(chip.stop - chip.start)
         other = np.interp(x, x[known[chip]], visits.flux[j, chip][known[chip]])
-        slope = np.gradient(other)
+        slope = np.gradient(gaussian_filter1d(other, SMOOTHED))   # smoothed, or it would take noise away
         smooth = chebyshev.chebvander(2 * x / x[-1] - 1, DEGREE)
         basis = np.c_[smooth * other[:, None], slope, np.gradient(slope)]
         scale = np.median(visits.flux[i, chip][plain[chip]]) / np.median(visits.flux[j, chip][plain[chip]])

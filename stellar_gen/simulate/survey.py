@@ -211,27 +211,34 @@ def _defect_bits(visits: int, rng: np.random.Generator) -> np.ndarray:
 
 # %% ../../nbs/00i_survey.ipynb #fe22b799
 TRANSFORMED = 64       # pixels over which the kernel of the noise is worked out
-KERNEL_REACH = 6       # pixels to either side
-SPIKES = 12            # in a visit, on average
+KERNEL_REACH = 4       # pixels to either side
+WAVES = 12             # pixels between the knots of smooth noise
+WAVES_SHARE = .07      # of the variance of the noise, on average
+WAVES_SCATTER = .5     # of the logarithm of their size between spectra
+SPIKES = 4             # in a visit, on average
 SPIKE = 5.             # errors, mean size of one
 
 @lru_cache
 def _noise_kernel() -> np.ndarray:
     "What white noise is convolved with to have the correlation of real noise"
-    lags = _measured().noise.astype(float)
+    smooth = WAVES_SHARE * np.clip(1 - np.arange(len(_measured().noise)) / WAVES, 0, 1)
+    lags = _measured().noise - smooth
     circular = np.zeros(TRANSFORMED)
     circular[:len(lags)] = lags
     circular[-len(lags) + 1:] = lags[:0:-1]
     kernel = np.fft.irfft(np.sqrt(np.fft.rfft(circular).real.clip(0)), TRANSFORMED)
     kernel = np.roll(kernel, KERNEL_REACH)[:2 * KERNEL_REACH + 1]
-    return kernel / np.sqrt((kernel**2).sum())
+    return kernel * np.sqrt((1 - WAVES_SHARE) / (kernel**2).sum())
 
 def _noise(visits: int, rng: np.random.Generator) -> np.ndarray:
     "Noise of width 1 (P,), with the correlation and the spikes of real noise"
     white = rng.standard_normal(len(APOGEE))
     spikes = rng.poisson(SPIKES * visits)
     white[rng.integers(0, len(white), spikes)] += rng.laplace(0, SPIKE / np.sqrt(visits), spikes)
-    return np.convolve(white, _noise_kernel(), 'same')
+    knots = np.arange(-WAVES, len(white) + WAVES, WAVES)
+    size = np.sqrt(1.5 * WAVES_SHARE) * np.exp(WAVES_SCATTER * (rng.standard_normal() - WAVES_SCATTER))
+    waves = np.interp(np.arange(len(white)), knots, size * rng.standard_normal(len(knots)))
+    return np.convolve(white, _noise_kernel(), 'same') + waves
 
 def _true_error(var: np.ndarray, light: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
     "Standard deviation of the noise (P,), from the variance that is claimed"
