@@ -82,7 +82,7 @@ if __name__=='__main__':
         from stellar_gen.preprocess import preprocess_store
         s,t = clock(lambda: preprocess_store(a.store, a.store+'.ready', quiet=True))
         print(len(s), len(s)/t, peak_mib()); sys.exit()
-    labels = sample_labels(a.n, seed=31).assign(snr=100., persistence=0.)
+    labels = sample_labels(a.n, seed=31).assign(snr=100., persistence=0., afterglow=0.)
     light = synthesize(labels)
     seen,clean = observe(light, labels, 31, clean=True)
     true,ivar = clean/light,mask_bad(seen.ivar, seen.bitmask)

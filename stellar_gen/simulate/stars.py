@@ -254,8 +254,8 @@ DENSEST = 10.              # mag, of extinction
 USUAL_SNR, SNR_RANGE = 100, (20, 400)
 FIBRE_RESOLUTION, CHIP_RESOLUTION = 700, 500  # scatter of the resolving power: of the fibre, and of each detector
 RESOLUTION_RANGE = (19_500, 25_500)
-PERSISTENT_FIBRES = 0.35   # share of the fibres whose blue detector remembers earlier exposures
-USUAL_PERSISTENCE = 0.03   # of the continuum, mean of the light that is added there
+PERSISTENT_FIBRES = 0.3    # share of the fibres whose blue detector remembers earlier exposures
+AFTERGLOW, MOST_AFTERGLOW = 0.015, 0.5  # light that is added there over the continuum: mean at an S/N of 100, most
 USUAL_VISITS = {1: 30, 2: 10, 3: 40, 4: 5, 6: 10, 8: 5}  # weights of how often a star was observed
 
 # %% ../../nbs/00g_stars.ipynb #16c1ea85
@@ -330,15 +330,18 @@ def _chosen(weights: list[float], uniform: np.ndarray) -> np.ndarray:
     return np.searchsorted(borders, uniform, side='right').clip(max=len(share) - 1)
 
 def _fibres(draw: _Columns) -> dict[str, np.ndarray]:
-    "Resolving power on each detector, persistence (share of the continuum), S/N and number of visits, by column"
+    "Resolving power on each detector, persistence (shares of the continuum), S/N and number of visits, by column"
     fibre = USUAL_RESOLUTION + draw.normal(FIBRE_RESOLUTION)
     columns = {}
     for chip in CHIPS:
         columns[f'resolution_{chip}'] = np.clip(fibre + draw.normal(CHIP_RESOLUTION), *RESOLUTION_RANGE)
     persistent = draw.uniform() < PERSISTENT_FIBRES
-    columns['persistence'] = np.where(persistent, draw.exponential(USUAL_PERSISTENCE), 0)
+    left_behind = draw.exponential(AFTERGLOW)
+    columns['persistence'] = np.zeros(len(fibre))
     columns['snr'] = np.clip(USUAL_SNR * np.exp(draw.normal(.5)), *SNR_RANGE)
     columns['visits'] = np.array(list(USUAL_VISITS))[_chosen(list(USUAL_VISITS.values()), draw.uniform())]
+    brightness = columns['snr']**2 / columns['visits'] / 100**2
+    columns['afterglow'] = np.where(persistent, np.minimum(left_behind / brightness, MOST_AFTERGLOW), 0)
     return columns
 
 # %% ../../nbs/00g_stars.ipynb #888aa1b7

@@ -189,6 +189,16 @@ def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.
     shifts = np.clip(np.round(shifts), -FARTHEST, FARTHEST).astype(int)
     return _combined([_visit(light, level, photon, shift, snr, threshold, rng) for shift in shifts])
 
+AFTERGLOW_FALLS = .35   # from the blue end of the detector to the other
+
+@lru_cache
+def _afterglow() -> np.ndarray:
+    "Light of earlier exposures along the blue detector (P,), 1 at its blue end"
+    out = np.zeros(len(APOGEE))
+    blue = CHIPS['blue']
+    out[blue] = np.linspace(1, 1 - AFTERGLOW_FALLS, blue.stop - blue.start)
+    return out
+
 def _persistence_bits(size: float) -> np.ndarray:
     "Bits of persistence of a size, over the continuum (P,)"
     name = next(name for name, least in PERSISTENCE_BITS.items() if size > least)
@@ -263,8 +273,8 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
     level = _levels(light)
     seen = _exposures(light, level, star, rng)
     bits = seen.bits | _defect_bits(count, rng)
-    if (size := star.get('persistence', 0)) > 0:
-        light = light + size * level * persistence_ramp()
+    if (size := star.get('persistence', 0) + star.get('afterglow', 0)) > 0:
+        light = light + level * (star.get('persistence', 0) * persistence_ramp() + star.get('afterglow', 0) * _afterglow())
         bits |= _persistence_bits(size)
 
     odd = KINDS.get(star.get('anomaly', ''), Kind())
@@ -280,7 +290,7 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
 # %% ../../nbs/00i_survey.ipynb #af2d427c
 def observe(
     flux: np.ndarray,      # Noiseless normalized flux (N,8575)
-    labels: pd.DataFrame,  # `teff` (K), `snr` (median, per pixel); `v_obs` (km/s), `a_v` (mag), `persistence` if known
+    labels: pd.DataFrame,  # `teff` (K), `snr` (median, per pixel); `v_obs` (km/s), `a_v` (mag), `visits` ... if known
     seed: int = 0,         # Seed of the random numbers
     first: int = 0,        # Row number of the first star in the survey
     clean: bool = False,   # Give the recorded flux without its noise too (N,8575), in the same units
