@@ -76,6 +76,7 @@ FEWEST = 6               # stars that a pixel needs
 COOLEST, WARMEST = 2400., 3500.  # K, of the sequence
 STACKS = [2100, 2350, 2560, 2680, 2850, 3100]  # K, borders of the mean spectra that are kept for the lesson
 EXAMPLE = '2M05392474+4038437'                 # drawn without it, for the lesson
+SHOWN = slice(3730, 4130)                      # pixels of it
 
 
 @dataclass
@@ -355,7 +356,7 @@ def left_out(stars):
 
 def beyond(stars, residuals):
     "What stars differ by beyond temperature (P,): residuals less noise, smoothed along the spectrum"
-    bright = np.array([s.snr >= BRIGHT for s in stars])
+    bright = np.array([s.snr >= BRIGHT and s.teff >= COOLEST for s in stars])
     var = np.array([s.var for s in stars])[bright]
     known = np.isfinite(var)
     var = np.where(known, var, 1)
@@ -392,7 +393,7 @@ def stacked(stars, coefficients):
         total, weights = np.zeros(PIXELS), np.zeros(PIXELS)
         for s in those:
             known = np.isfinite(s.var)
-            y = np.where(known, s.y - (s.y - misfit(s, draw(s, coefficients)) - draw(s, coefficients)), 0)
+            y = np.where(known, misfit(s, draw(s, coefficients)) + draw(s, coefficients), 0)
             back = kernel(0, -s.rv)
             total += moved(s.weight*known*y, back)
             weights += moved(s.weight*known, back)
@@ -431,8 +432,9 @@ def build(folder):
         stack_stars=what[:, 0].astype(np.int16),
         stack_teff=what[:, 1],
         stack_vsini=what[:, 2],
-        example=np.where(known, np.exp(drawn[example] + residuals[example] + over), np.nan).astype(np.float16),
-        example_drawn=np.exp(drawn[example] + over).astype(np.float16),
+        example=np.where(known, np.exp(drawn[example] + residuals[example] + over), np.nan)[SHOWN].astype(np.float16),
+        example_drawn=np.exp(drawn[example] + over)[SHOWN].astype(np.float16),
+        example_pixels=np.arange(SHOWN.start, SHOWN.stop, dtype=np.int16),
         example_id=EXAMPLE,
         **{name: np.array(table[name].tolist()) for name in table},
     )
