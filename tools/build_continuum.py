@@ -19,7 +19,7 @@ from stellar_gen.simulate import sample_labels, synthesize
 
 OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'/'continuum.npz'
 STARS = 6000       # simulated stars that the correction is learned from
-MIX = dict(giant=55, dwarf=30, hot=15)  # per cent of the kinds
+MIX = dict(giant=54, dwarf=28, hot=13, cool_dwarf=5)  # per cent of the kinds
 COMPONENTS = 24    # principal components of the pseudo-normalized spectra
 PRODUCTS = 10      # of these, how many enter by their products too
 RIDGE = 1e-5       # of the regression, for scores of variance 1

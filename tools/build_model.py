@@ -1,73 +1,165 @@
-"""Train the model that comes with the package, on simulated stars, and write its card.
+"""Train the model that comes with the package, and write its card.
 
-    python tools/build_model.py [--stars 40000] [--epochs 40] [--out stellar_gen/assets/apogee-16]
-    python tools/build_model.py --calibrate
-    python tools/build_model.py --label
+    python tools/build_model.py [--data ../shared/data/real] [--stars 40000] [--epochs 30] [--work FOLDER]
+    python tools/build_model.py --again [--data ...]
 
-The stars are the simulator's survey with seed 11, a tenth of them held out for the choice of the best epoch; the card's
-scores are of another survey, seed 12, and the normal stars that the model compares others with of a third, seed 13.
-`--calibrate` chooses these anew for the model that is there, and trains nothing; `--label` learns labels, and where stars of given labels are, anew, from a
-fourth survey, seed 14, that has more of the rare stars.
+The network is trained on the simulator's survey with seed 11, of which a tenth is held out for the choice of the best
+epoch. Then the model's own error at each pixel is set by stars that look like real ones (`tools/real_like.py`); labels
+are learned from a survey with more of the rare stars (seed 14) and from stars like real ones; and normal stars to
+compare others with are simulated (seed 13) or like real ones. The card's scores are of another survey, seed 12.
+`--again` keeps the network and does the rest. With `--work` an interrupted training goes on.
 """
-import argparse, sys, tempfile, time
+import argparse
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
+
+from real_like import real_like
 from stellar_gen.anomaly import calibrate
-from stellar_gen.classify import learn_labels
+from stellar_gen.classify.labels import label_inputs, LabelInputs, learn_labels_from
+from stellar_gen.data.core import concat, Spectra
 from stellar_gen.generate import learn_prior
+from stellar_gen.model import draw, evaluate, latent_use, load_model, save_model, TrainedModel
 from stellar_gen.simulate import simulate, simulate_store, true_flux
-from stellar_gen.train import evaluate, latent_use, load_model, save_model, train_store
+from stellar_gen.train import train_store
+
+OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'/'apogee-16'
+SURVEY, TEST, NORMAL, LABELLED = 11, 12, 13, 14  # seeds
+ERROR_STARS = 1500      # like real ones, that the model's own error is measured on
+LABEL_STARS = 6000      # like real ones, to learn labels from
+NORMAL_REAL = .25       # share of the normal stars that are like real ones
+RARE_MIX = dict(giant=48, dwarf=24, hot=9, cool_dwarf=5, subgiant=9, supergiant=5)  # of the stars to learn labels from
+RARE_KINDS = 1 / 30     # share of the carbon-rich, and of the fast rotators, among them
+GROUPS = (('below 100', (0, 100)), ('100 to 200', (100, 200)), ('above 200', (200, 1e9)))  # by S/N
 
 CARD = """# {name}
 
-A variational autoencoder of APOGEE spectra with {latent} latents, {params:,} parameters, in half precision. `load_model('{name}')` loads it.
+A variational autoencoder of APOGEE spectra with {latent} latents, {params:,} parameters, in half precision.
+`load_model('{name}')` loads it.
 
-**Trained on** {n_train:,} simulated stars for {epochs} epochs ({hours:.1f} hours on two CPU cores) by `tools/build_model.py`: giants, dwarfs and hot stars of 3,500 to 40,000 K with the abundances of twenty elements, rotation, residual velocities, interstellar bands, sky, telluric lines, persistence and the other nuisances of `stellar_gen.simulate`, S/N 20 to 400. No observed spectrum was used, so that real stars, whose molecules and line lists differ from the models', stand out: fine-tune it on real spectra before you look for odd ones among them.
+**Trained on** {n_train:,} simulated stars for {epochs} epochs ({hours:.1f} hours on two CPU cores) by
+`tools/build_model.py`: giants, dwarfs, cool dwarfs down to 2,600 K and hot stars up to 40,000 K, with the abundances of
+twenty elements, rotation, residual velocities, interstellar bands, sky, telluric lines, persistence and the other
+nuisances of `stellar_gen.simulate`, S/N 20 to 400. The simulator is calibrated on real stars: 900 giants of DR10, dwarfs
+of 4,200 to 7,000 K, and real M dwarfs; no spectrum of a single star was trained on.
 
-**Scores** on {n_test:,} other simulated stars. chi2: reduced chi-square, which noise alone brings to 1; rms: distance from the noiseless spectrum over the true continuum, which includes the error of the continuum.
+**Label scale.** Teff, log g, [Fe/H] and [alpha/M] of giants are on the scale of DR10 (Ness et al. 2015), those of dwarfs
+from 4,200 to 7,000 K on that of El-Badry et al. (2018), which differ from DR17's by up to 170 K for dwarfs; those of
+hotter stars are the models'; the temperatures of dwarfs below 3,500 K follow spectral types (Pecaut & Mamajek 2013).
+
+**Scores** on {n_test:,} other simulated stars. chi2: reduced chi-square, which noise alone brings to 1; stars differ from
+the model beyond that, as real ones do, and `chi2 with the model's scatter` counts this as an error. rms: distance from
+the noiseless spectrum over the true continuum, which includes the error of the continuum.
 
 | stars | S/N | number | chi2 | chi2 with the model's scatter | rms |
 |---|---|---:|---:|---:|---:|
 {rows}
 
-Active latents: {active} of {latent}. It brings {n_normal:,} normal stars, simulated like these, to compare others with, and reads labels, learned from {n_labelled:,} stars with more of the rare kinds.
+Active latents: {active} of {latent}. It brings {n_normal:,} normal stars to compare others with, a quarter of them like
+real ones, and reads labels, learned from {n_labelled:,} stars.
 """
 
-if __name__=='__main__':
+
+def own_error(model: TrainedModel, stars: Spectra) -> TrainedModel:
+    "The model, whose own error at each pixel is at least what these stars differ by beyond their noise"
+    ready = model.recipe(stars)
+    recon, _ = draw(model.net, ready.flux, ready.ivar)
+    seen = ready.ivar > 0
+    variance = np.where(seen, 1/np.where(seen, ready.ivar, 1), 0)
+    excess = np.where(seen, (ready.flux - recon)**2 - variance, 0).sum(0) / seen.sum(0).clip(1)
+    learned = model.net.decoder.log_scatter
+    real = torch.as_tensor(np.sqrt(excess.clip(1e-12)), dtype=learned.dtype).log()
+    with torch.no_grad():
+        learned.copy_(torch.maximum(learned, real))
+    return model
+
+
+def both(*inputs: LabelInputs) -> LabelInputs:
+    "What labels are read from, of several sets of stars"
+    x, chi2, meta = zip(*inputs)
+    return LabelInputs(np.concatenate(x), np.concatenate(chi2), pd.concat(meta, ignore_index=True))
+
+
+def labelled(model: TrainedModel, n: int, data: Path, folder: Path) -> TrainedModel:
+    "The model, with labels learned and with where stars of given labels are"
+    rare = round(n*RARE_KINDS)
+    amplitude = np.random.default_rng(LABELLED).uniform(.1, 1.5, 2*rare)
+    survey = simulate_store(folder/'labelled', n, LABELLED, dict(carbon=rare, rotation=rare), amplitude, RARE_MIX,
+                            overwrite=True)
+    inputs = both(label_inputs(model, survey), label_inputs(model, real_like(data, LABEL_STARS, LABELLED)))
+    return learn_prior(learn_labels_from(model, inputs), survey, steps=5000)
+
+
+def normal_stars(n: int, data: Path) -> Spectra:
+    "Normal stars, simulated and like real ones"
+    real = real_like(data, round(NORMAL_REAL*n), NORMAL)
+    simulated = simulate(n - len(real), seed=NORMAL)
+    columns = ['apogee_id', 'snr']
+    return concat(o.replace(meta=o.meta[columns]) for o in (simulated, real))
+
+
+def card(model: TrainedModel, n_test: int, n_normal: int, n_labelled: int) -> str:
+    "What the model was trained on, and how it does on simulated stars"
+    test = simulate(n_test, seed=TEST)
+    scores = evaluate(model, test, true_flux(test.meta))
+    rows = []
+    for kind in ('giant', 'dwarf', 'hot', 'cool_dwarf'):
+        for words, between in GROUPS:
+            group = scores[(scores.kind == kind) & scores.snr.between(*between)]
+            if len(group):
+                values = f'{group.chi2.median():.3f} | {group.chi2_scatter.median():.3f} | {group.rms_truth.median():.4f}'
+                rows.append(f'| {kind.replace("_", " ")} | {words} | {len(group)} | {values} |')
+    info = model.info
+    return CARD.format(
+        name=OUT.name, latent=model.net.latent, params=sum(p.numel() for p in model.net.parameters()),
+        n_train=info['n_train'], epochs=info['epochs'], hours=info['hours'], n_test=n_test, rows='\n'.join(rows),
+        active=int(latent_use(model, test).active.sum()), n_normal=n_normal, n_labelled=n_labelled + LABEL_STARS)
+
+
+def trained(folder: Path, stars: int, epochs: int) -> TrainedModel:
+    "A model of the simulator's survey"
+    if not (folder/'survey').exists():
+        simulate_store(folder/'survey', stars, seed=SURVEY)
+    start = time.time()
+    model = train_store(folder/'survey', folder/'model', epochs=epochs, seed=0, scatter=True, log=folder/'losses.csv',
+                        overwrite=True)
+    model.info.update(note='simulated stars, tools/build_model.py', hours=round((time.time() - start)/3600, 2))
+    return model
+
+
+def build(args, folder: Path):
+    "Train if asked, do the rest, save"
+    if args.again:
+        model = load_model(args.out)
+    else:
+        model = trained(folder, args.stars, args.epochs)
+        save_model(model, folder/'trained', overwrite=True)
+    model = own_error(model, real_like(args.data, ERROR_STARS, SURVEY))
+    model = labelled(model, args.labelled, args.data, folder)
+    model = calibrate(model, normal_stars(args.normal, args.data))
+    save_model(model, args.out, overwrite=True, half=True)
+    text = card(load_model(args.out), args.test, args.normal, args.labelled)
+    (args.out/'card.md').write_text(text)
+    print(text)
+
+
+if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--stars', type=int, default=40_000); p.add_argument('--epochs', type=int, default=40); p.add_argument('--test', type=int, default=2000)
-    p.add_argument('--out', type=Path, default=Path(__file__).parent.parent/'stellar_gen'/'assets'/'apogee-16')
-    p.add_argument('--work', type=Path, help='Folder for the survey and the training, kept, so that an interrupted run goes on')
-    p.add_argument('--normal', type=int, default=4000, help='Normal stars to compare with'); p.add_argument('--calibrate', action='store_true')
-    p.add_argument('--labelled', type=int, default=30_000, help='Stars to learn labels from'); p.add_argument('--label', action='store_true')
-    a = p.parse_args()
-    def calibrated(): save_model(calibrate(load_model(a.out), simulate(a.normal, seed=13)), a.out, overwrite=True, half=True)
-    def labelled():
-        each = a.labelled//30
-        with tempfile.TemporaryDirectory() as d:
-            s = simulate_store(Path(d)/'labelled', a.labelled, 14, dict(carbon=each, rotation=each), np.random.default_rng(14).uniform(.1, 1.5, 2*each), dict(giant=50, dwarf=25, hot=10, subgiant=10, supergiant=5))
-            save_model(learn_prior(learn_labels(load_model(a.out), s), s, steps=5000), a.out, overwrite=True, half=True)
-    if a.calibrate or a.label:
-        card = (a.out/'card.md').read_text()
-        if a.calibrate: calibrated()
-        if a.label: labelled()
-        (a.out/'card.md').write_text(card); sys.exit()
-    with tempfile.TemporaryDirectory() as d:
-        d = a.work or Path(d); d.mkdir(parents=True, exist_ok=True)
-        if not (d/'survey').exists(): simulate_store(d/'survey', a.stars, seed=11)
-        start = time.time()
-        model = train_store(d/'survey', d/'model', epochs=a.epochs, seed=0, scatter=True, log=d/'losses.csv', overwrite=True)
-        hours = (time.time()-start)/3600
-        test = simulate(a.test, seed=12)
-        model.info.update(note='simulated stars, tools/build_model.py', hours=round(hours, 2))
-        save_model(model, a.out, overwrite=True, half=True)
-        calibrated()
-        labelled()
-        model = load_model(a.out)
-        t = evaluate(model, test, true_flux(test.meta))
-        groups = [(k,s,t[(t.kind==k) & (t.snr.between(*r))]) for k in ('giant','dwarf','hot') for s,r in (('below 100',(0,100)), ('100 to 200',(100,200)), ('above 200',(200,1e9)))]
-        rows = '\n'.join(f'| {k} | {s} | {len(g)} | {g.chi2.median():.3f} | {g.chi2_scatter.median():.3f} | {g.rms_truth.median():.4f} |' for k,s,g in groups if len(g))
-        card = CARD.format(name=a.out.name, latent=model.net.latent, params=sum(q.numel() for q in model.net.parameters()), n_train=model.info['n_train'], epochs=a.epochs, hours=hours, n_test=len(test), rows=rows, active=int(latent_use(model, test).active.sum()), n_normal=a.normal, n_labelled=a.labelled)
-        (a.out/'card.md').write_text(card)
-        print(card)
+    p.add_argument('--data', type=Path, default=Path('../shared/data/real'), help='Folder of the models of real stars')
+    p.add_argument('--stars', type=int, default=40_000)
+    p.add_argument('--epochs', type=int, default=30)
+    p.add_argument('--test', type=int, default=2000)
+    p.add_argument('--normal', type=int, default=4000, help='Normal stars to compare with')
+    p.add_argument('--labelled', type=int, default=30_000, help='Simulated stars to learn labels from')
+    p.add_argument('--again', action='store_true', help='Keep the network, do the rest anew')
+    p.add_argument('--out', type=Path, default=OUT)
+    p.add_argument('--work', type=Path, help='Folder for the survey and the training, kept')
+    args = p.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.work or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        build(args, folder)

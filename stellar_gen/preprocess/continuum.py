@@ -19,7 +19,8 @@ from numpy.polynomial import chebyshev
 from threadpoolctl import threadpool_limits
 
 from ..data.core import APOGEE, APOGEE_PIXMASK, BAD_PIXELS, Grid
-from ..simulate.stars import sample_labels, synthesize
+from ..simulate.stars import sample_labels
+from ..simulate.calibration import synthesize
 
 # %% ../../nbs/02_preprocess.ipynb #ff30f211
 def mask_bad(

@@ -17,7 +17,7 @@ from scipy.ndimage import uniform_filter1d
 
 from ..data.core import APOGEE, APOGEE_WAVE, C_KMS, Grid
 from ..simulate.kinds import brackett_profile
-from ..simulate.stars import synthesize
+from ..simulate.calibration import synthesize
 
 # %% ../../nbs/02a_velocity.ipynb #b5df5732
 class _Site(NamedTuple):

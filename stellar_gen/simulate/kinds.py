@@ -20,7 +20,8 @@ from numpy.polynomial import chebyshev
 
 from ..data.core import APOGEE, C_KMS, Grid
 from ..instrument import shift_and_blur
-from .stars import _SPLIT, element_windows, ELEMENTS, sample_labels, synthesize
+from .stars import element_windows, ELEMENTS, sample_labels
+from .calibration import _SPLIT, synthesize
 
 # %% ../../nbs/00h_kinds.ipynb #036814e1
 _RYDBERG = 109677.583  # of hydrogen, 1/cm (CODATA 2018 and the proton's mass)
@@ -521,6 +522,9 @@ class Enriched(Kind):
     def labels(self, star, amplitude, rng):
         columns = {f'{element.lower()}_fe': dex for element, dex in self.MORE.items()}
         return {column: star[column] + amplitude * dex for column, dex in columns.items()}
+
+    def light(self, flux, star, amplitude, rng):
+        return flux**self.exponent(amplitude)
 
     def inject(self, flux, amplitude, rng, ivar, grid):
         return flux**self.exponent(amplitude)

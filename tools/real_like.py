@@ -1,0 +1,62 @@
+"""Stars that look like real ones because models of real spectra drew them: *The Cannon*'s giants and a network's dwarfs.
+
+`tools/build_calibration.py` says where the two models come from. Their labels are those of the half of the giants that
+the calibration was fitted to, so that the other half stays for tests.
+"""
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from build_calibration import as_labels, cannon_giants, LABELS, main_sequence, network_dwarfs
+from stellar_gen.data.core import concat, Spectra
+from stellar_gen.instrument import shift_and_blur
+from stellar_gen.simulate.calibration import calibration, synthesize, with_real_scatter
+from stellar_gen.simulate.stars import in_grid, sample_labels
+from stellar_gen.simulate.survey import observe
+
+NUISANCES = ['rv', 'vhelio', 'v_obs', 'persistence', 'snr']  # columns of the simulator that the models do not know
+GIANTS = .7     # share of the giants
+FIRST_SEED = 9  # of a star's own random numbers, so that they differ from those of simulated stars
+PART = 512      # stars at a time
+
+
+def real_labels(cannon, kind: str, n: int, seed: int) -> pd.DataFrame:
+    "Labels of `n` giants of the fitted half, or of dwarfs of the main sequence"
+    rng = np.random.default_rng([seed, FIRST_SEED])
+    if kind == 'giant':
+        pool = cannon['labels'][calibration().fitted]
+        pool = pool[in_grid(as_labels(pool, kind))]
+    else:
+        pool = main_sequence(rng)
+    return as_labels(pool[rng.integers(0, len(pool), n)], kind)
+
+
+def real_flux(models, table: pd.DataFrame, kind: str) -> np.ndarray:
+    "Flux over the continuum (N,8575): as learned from real spectra where that is known, as simulated elsewhere"
+    cannon, network = models
+    four = table[LABELS].to_numpy(float)
+    flux = synthesize(table)
+    flux[:, cannon['pixels']] = cannon_giants(cannon, four) if kind == 'giant' else network_dwarfs(network, four)
+    return flux
+
+
+def real_like(folder: Path, n: int, seed: int) -> Spectra:
+    "Recorded spectra of `n` stars: giants, then dwarfs; `meta` holds `teff`, `logg`, `fe_h`, `alpha_m` and `kind`"
+    models = [dict(np.load(folder/name)) for name in ('giants_cannon_dr10.npz', 'dwarfs_network.npz')]
+    giants = round(GIANTS*n)
+    parts, first = [], 0
+    for kind, number in (('giant', giants), ('dwarf', n - giants)):
+        table = real_labels(models[0], kind, number, seed)
+        drawn = sample_labels(number, seed, {kind: 1}, first)
+        table = table[LABELS].assign(kind=kind, **drawn[NUISANCES])
+        for start in range(0, number, PART):
+            some = table[start:start + PART].reset_index(drop=True)
+            flux = real_flux(models, some, kind)
+            flux = with_real_scatter(flux, some.teff, [[seed, first + start + i, FIRST_SEED] for i in range(len(some))])
+            flux = shift_and_blur(flux, rv=some.rv.to_numpy(float))
+            parts.append(observe(flux, some, seed, first + start))
+        first += number
+    spectra = concat(parts)
+    names = [f'REAL{seed}-{i:06d}' for i in range(len(spectra))]
+    return spectra.replace(meta=spectra.meta.assign(apogee_id=names))
