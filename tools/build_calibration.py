@@ -124,7 +124,8 @@ def build(folder):
         sets[name] = table, depth_of_models(table, pixels), depth(draw(model, table[LABELS].to_numpy(float))), held
 
     scaled = np.concatenate([(table[LABELS].to_numpy(float)[~held] - PIVOT)/SCALE for table, *_, held in sets.values()])
-    missing = np.concatenate([without_continuum((real - model)[~held], pixels) for _, model, real, held in sets.values()])
+    missing = [without_continuum((real - model)[~held], pixels) for _, model, real, held in sets.values()]
+    missing = np.concatenate(missing)
     terms = label_terms(scaled)
     penalty = RIDGE*len(terms)*np.eye(terms.shape[1])
     coefficients = np.linalg.solve(terms.T @ terms + penalty, terms.T @ missing)

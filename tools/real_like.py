@@ -1,4 +1,4 @@
-"""Stars that look like real ones because models of real spectra drew them: *The Cannon*'s giants and a network's dwarfs.
+"""Stars like real ones, drawn by models of real spectra: *The Cannon*'s giants and a network's dwarfs.
 
 `tools/build_calibration.py` says where the two models come from. Their labels are those of the half of the giants that
 the calibration was fitted to, so that the other half stays for tests.
