@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT))
 from stellar_gen.data import APOGEE, BAD_PIXELS, Spectra
 from stellar_gen.instrument import transfer
 from stellar_gen.preprocess import Recipe
-from stellar_gen.simulate.stars import synthesize
+from stellar_gen.simulate.calibration import usual_flux
+from stellar_gen.simulate.stars import _ON_GRID
 
 OUT = ROOT / 'stellar_gen' / 'assets' / 'cool.npz'
 DATA = ROOT.parent / 'shared' / 'data' / 'real'
@@ -197,8 +198,8 @@ def edges():
 
 
 def warm_end():
-    "The polynomial model where the sequence ends, as a star"
-    flux = synthesize(pd.DataFrame(dict(teff=[JOIN], logg=JOIN_LOGG, fe_h=0.)))[0].astype(float)
+    "The polynomial model where the sequence ends, not corrected, as a star"
+    flux = usual_flux(pd.DataFrame(dict(teff=[JOIN], logg=JOIN_LOGG, fe_h=0.)))[0, _ON_GRID]
     y = without_trend(np.where(APOGEE.lit, np.log(flux), 0), APOGEE.lit*1.)
     return Star('polynomial model', y, np.where(APOGEE.lit, 1e-12, np.inf), teff=JOIN, own=JOIN_ERROR)
 
