@@ -20,7 +20,8 @@ from torch import Tensor
 from ..data.core import APOGEE, Grid, Spectra
 from ..data.store import SpectraStore
 from ..simulate.stars import ELEMENTS, element_windows
-from ..simulate.kinds import brackett_profile, cool_dwarf, persistence_ramp, step_template, without_continuum
+from ..simulate.kinds import (brackett_profile, cool_dwarf, persistence_ramp, SHAPES, step_template,
+                                        without_continuum)
 from ..preprocess.velocity import velocity_templates
 from ..vae.network import SpectraVAE
 from ..model import passes, prepared, result_table, TrainedModel
@@ -52,6 +53,18 @@ class Bank(NamedTuple):
 STEPS = np.linspace(0.2, 0.8, 8)    # where steps are looked for, as shares of a detector's pixels
 LAGS = np.arange(-36, 37, 3)        # displacements that are tried, pixels
 NORMAL_STARS = (0, 1, 3, 5)         # of `velocity_templates`: cool giant to hot dwarf
+EMISSION_WIDTHS = (50., 110., 240.) # of emission lines that are looked for, km/s
+EMISSION_FASTEST = 600.             # either way, km/s
+EMISSION_STEP = .8                  # from one velocity to the next, in widths
+
+def emission_templates(grid: Grid) -> np.ndarray:  # (T,P)
+    "Brackett emission of all shapes, widths and velocities"
+    out = []
+    for width in EMISSION_WIDTHS:
+        steps = int(EMISSION_FASTEST / (EMISSION_STEP * width))
+        for velocity in EMISSION_STEP * width * np.arange(-steps, steps + 1):
+            out += [brackett_profile(grid.wave, width, shape, velocity) for shape in SHAPES]
+    return np.array(out)
 
 class Templates:
     "Templates on one grid, each made when it is first asked for"
@@ -87,7 +100,7 @@ class Templates:
 
     @cached_property
     def emission(self) -> Bank:
-        return self.bank(brackett_profile(self.grid.wave)[None])
+        return self.bank(emission_templates(self.grid))
 
     @cached_property
     def ramp(self) -> Tensor:  # (P,)
@@ -133,6 +146,7 @@ class Misfit:
         self.net = net
         self.templates = templates
         self.information = information
+        self.flux = flux
         self.ivar = ivar
         self.labels = labels
         self.fit = net.posterior(flux, ivar, labels)
@@ -200,11 +214,13 @@ class Misfit:
 
     @cached_property
     def dark_variance(self) -> Tensor:  # (B,P)
-        "Median variance of the pixel's detector"
+        "Variance that is usual on the pixel's detector, its median, times the star's light above the continuum"
         variance = torch.where(self.seen, self.variance, torch.nan)
         detectors = self.templates.grid.detectors.values()
         median = [variance[:, pixels].nanmedian(1)[0] for pixels in detectors]
-        return torch.stack(median, 1) @ self.templates.detectors.T
+        usual = torch.stack(median, 1).nan_to_num(0)                   # (B,D); a detector without pixels has none
+        own_light = torch.where(self.seen, self.flux, 1).clamp(min=1)
+        return usual @ self.templates.detectors.T * own_light
 
     @cached_property
     def line_change(self) -> Tensor:  # (B,P)
@@ -239,6 +255,7 @@ class Indicator:
     name: str                             # Of its column; `{detector}` and `{element}` stand for one column each
     measure: Callable[[Misfit], Tensor]   # Returns (B,), or (B,columns)
     grid: Grid | None                     # The only grid it is for, if any
+    logarithm: bool                       # Of one plus sigma, rather than sigma
 
     def columns(self, grid: Grid) -> list[str]:
         "Names of its columns on a grid"
@@ -269,13 +286,28 @@ def indicator_names(
 def indicator(
     name: str,                 # Of its column; may hold `{detector}` or `{element}`
     grid: Grid | None = None,  # The only grid it is for; default any
+    logarithm: bool = False,   # Of one plus sigma, rather than sigma
 ) -> Callable:                 # Returns the function as it is
     "A decorator that registers a function of a `Misfit` as an indicator"
     def register(measure: Callable[[Misfit], Tensor]) -> Callable[[Misfit], Tensor]:
-        REGISTRY[name] = Indicator(name, measure, grid)
+        REGISTRY[name] = Indicator(name, measure, grid, logarithm)
         INDICATORS[:] = indicator_names(APOGEE)
         return measure
     return register
+
+# %% ../../nbs/05_anomaly.ipynb #00dc7377
+def in_sigma(
+    name: str,            # An indicator that is a matched filter; without the detector's name for one of each
+    values: np.ndarray,   # Indicators of some stars (N,I)
+    grid: Grid,           # Of their spectra
+) -> np.ndarray:          # (N,), the largest of its columns; 0 where the grid has no such indicator
+    "How significant the feature is that an indicator looks for"
+    known = [one for one in usable_on(grid) if one.name.removesuffix('_{detector}') == name]
+    if not known:
+        return np.zeros(len(values))
+    names = indicator_names(grid)
+    found = values[:, [names.index(column) for column in known[0].columns(grid)]].max(1)
+    return np.expm1(found) if known[0].logarithm else found
 
 # %% ../../nbs/05_anomaly.ipynb #cb76c530
 def log_positive(x: Tensor) -> Tensor:
@@ -324,7 +356,7 @@ def tension(stars: Misfit) -> Tensor:  # (B,D)
     return log_positive(sum(fall) / stars.chi2[:, None])
 
 # %% ../../nbs/05_anomaly.ipynb #f526a2ee
-@indicator('step_{detector}')
+@indicator('step_{detector}', logarithm=True)
 def step(stars: Misfit) -> Tensor:  # (B,D)
     "The most significant step on each detector"
     found = stars.matched_bank(stars.templates.steps).abs()            # (B,D*steps)
@@ -338,8 +370,8 @@ def unlikely_latents(stars: Misfit) -> Tensor:  # (B,)
 
 @indicator('emission', APOGEE)
 def emission(stars: Misfit) -> Tensor:  # (B,)
-    "Brackett emission"
-    return stars.matched_bank(stars.templates.emission)[:, 0]
+    "The most significant Brackett emission of any shape, width and velocity"
+    return stars.matched_bank(stars.templates.emission).amax(1)
 
 # %% ../../nbs/05_anomaly.ipynb #c810dc68
 @indicator('{element}', APOGEE)
@@ -402,7 +434,7 @@ def worst_pixels(stars: Misfit) -> Tensor:  # (B,)
     worst = stars.squared.topk(WORST_PIXELS, 1)[0].mean(1)
     return (worst / stars.chi2).clamp(min=1e-6).log()
 
-@indicator('spike')
+@indicator('spike', logarithm=True)
 def spike(stars: Misfit) -> Tensor:  # (B,)
     "The most significant light added to a few neighbouring pixels"
     error = (running_mean(stars.weight, SPIKE_PIXELS) / SPIKE_PIXELS + 1e-9).sqrt()
@@ -414,7 +446,7 @@ MIN_SEPARATION = 9    # of the lines of a second star from those of the first, p
 MIN_DISPLACED = 6     # of a spectrum that is displaced, pixels
 MAX_AT_REST = 3       # of a spectrum that is not, pixels
 
-@indicator('displaced', APOGEE)
+@indicator('displaced', APOGEE, logarithm=True)
 def displaced(stars: Misfit) -> Tensor:  # (B,)
     "How much better the lines of normal stars fit the observed spectrum when displaced"
     bank = stars.templates.displaced_stars
@@ -425,7 +457,7 @@ def displaced(stars: Misfit) -> Tensor:  # (B,)
     at_rest = gain[:, abs(LAGS) <= MAX_AT_REST].amax(1)
     return log_positive((away - at_rest).clamp(min=0).sqrt())
 
-@indicator('second', APOGEE)
+@indicator('second', APOGEE, logarithm=True)
 def second_lines(stars: Misfit) -> Tensor:  # (B,)
     "The most significant second set of lines"
     lines = -stars.matched_bank(stars.templates.displaced_stars)       # (B,stars*lags)

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..data.core import APOGEE
+from ..data.core import APOGEE, Grid
 from ..simulate.stars import element_windows, ELEMENTS
-from ..simulate.kinds import Hypothesis, kind_on, kinds_on, Suspect, Verdict
-from ..vae.network import SpectraVAE
+from ..simulate.kinds import Hypothesis, kind_on, KINDS, kinds_on, SIGNIFICANT, Suspect, Verdict
+from ..vae.network import ivar_with_scatter, SpectraVAE
 from ..model import draw, passes, TrainedModel
+from .measures import in_sigma
 
 # %% ../../nbs/05b_reasons.ipynb #5bf7d5c0
 @torch.no_grad()
@@ -36,7 +37,8 @@ def _suspects(model: TrainedModel, flux: np.ndarray, ivar: np.ndarray, labels: n
     recon, latents = draw(model.net, flux, ivar, labels=labels)
     told = [None] * len(flux) if labels is None else labels
     changes = [_tangents(model.net, *star) for star in zip(latents, told)]
-    return [Suspect(*star, model.recipe.grid) for star in zip(flux, ivar, recon, changes)]
+    scatter = torch.as_tensor(model.net.scatter).detach().cpu().numpy().astype(float)
+    return [Suspect(*star, model.recipe.grid, scatter) for star in zip(flux, ivar, recon, changes)]
 
 # %% ../../nbs/05b_reasons.ipynb #dec09e53
 NEWTON_STEPS = 3
@@ -62,7 +64,7 @@ class Reason(NamedTuple):
     words: str    # A phrase
 
 # %% ../../nbs/05b_reasons.ipynb #1bdbb009
-LEAST_SHARE = 1e-2   # of the excess, for the logarithm
+AS_GOOD = .1         # of the excess, by which a cause may explain less than the best and still compete with it
 STRETCH = 9          # pixels, about three resolution elements
 IN_LINE = .5         # of an element's window: what is above lies in a line
 
@@ -88,15 +90,42 @@ def _worst_stretch(star: Suspect) -> str:
     near = f'{star.grid.wave[pixel]:,.0f} Å ({chip} chip, {abs(sigma[pixel]):.0f} sigma)'
     return f'{more} flux than expected near {near}{lines}'
 
+def _shares(star: Suspect, chi2: float, tried: dict[str, Verdict]) -> np.ndarray:  # (kinds,)
+    "Of the excess of a star with this chi-square as observed, what is gone without each cause; 0 for no effect"
+    excess = max(chi2 - star.n_pix, np.sqrt(2 * star.n_pix), 1e-9)
+    shares = np.array([(chi2 - verdict.chi2) / excess for verdict in tried.values()])
+    significant = [verdict.sigma >= SIGNIFICANT for verdict in tried.values()]
+    return np.where(significant, shares, 0).clip(0, 1)
+
 def _reason(star: Suspect, chi2: float, tried: dict[str, Verdict], odds: Sequence[float], least: float) -> Reason:
     "The best of the verdicts on a star that has this chi-square as observed"
-    excess = max(chi2 - (star.ivar > 0).sum(), 1e-9)
-    shares = np.clip([(chi2 - verdict.chi2) / excess for verdict in tried.values()], 0, 1)
-    best = int(np.argmax(odds + np.log(np.maximum(shares, LEAST_SHARE))))
-    kind, share = list(tried)[best], float(shares[best])
-    if share >= least:
+    shares = _shares(star, chi2, tried)
+    as_good = shares >= max(shares.max(initial=0) - AS_GOOD, least)
+    if as_good.any():
+        best = int(np.where(as_good, odds, -np.inf).argmax()) if np.ptp(odds) else int(shares.argmax())
+        kind, share = list(tried)[best], float(shares[best])
         return Reason(kind, share, f'{tried[kind].words} ({share:.0%} of the excess)')
-    return Reason('', share, f'{_worst_stretch(star)}; no known cause explains a third of the excess')
+    return Reason('', float(shares.max(initial=0)), f'{_worst_stretch(star)}; no known cause explains a third of the excess')
+
+# %% ../../nbs/05b_reasons.ipynb #30cd9e6a
+MOST_PROBABLE = 3    # kinds that are tried whatever the indicators say
+EVIDENT = 6.         # sigma of an indicator, from which on its kind is tried
+
+def kinds_to_try(
+    kinds: Sequence[str],      # That the rule knows (K)
+    log_kinds: np.ndarray,     # Logarithms of how probable they are (N,K)
+    indicators: np.ndarray,    # Indicators of the stars (N,I)
+    grid: Grid,                # Of the stars
+) -> list[list[int]]:          # Numbers of the kinds of each star, the most probable first
+    "Kinds worth undoing"
+    names = list(kinds)
+    evident = np.zeros(log_kinds.shape, bool)
+    for k, name in enumerate(names):
+        for shown in KINDS[name].shown_by:
+            evident[:, k] |= in_sigma(shown, indicators, grid) > EVIDENT
+    order = np.argsort(-log_kinds, axis=1)
+    probable = np.argsort(order, axis=1) < MOST_PROBABLE
+    return [[int(k) for k in row if wanted[k]] for row, wanted in zip(order, evident | probable)]
 
 # %% ../../nbs/05b_reasons.ipynb #84fdd379
 def explain_stars(
@@ -144,7 +173,7 @@ def _encoder_draws(net: SpectraVAE, flux: torch.Tensor, ivar: torch.Tensor, *lab
 def _encoder_chi2(net: SpectraVAE, flux: torch.Tensor, ivar: torch.Tensor, *labels: torch.Tensor) -> torch.Tensor:
     "Chi-square (N,) of these drawings"
     residual = torch.where(ivar > 0, flux - _encoder_draws(net, flux, ivar, *labels), 0)
-    return (ivar * residual**2).sum(1)
+    return (ivar_with_scatter(ivar, net.scatter) * residual**2).sum(1)
 
 # %% ../../nbs/05b_reasons.ipynb #7ec5b3c1
 def attribute(

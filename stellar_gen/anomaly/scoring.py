@@ -18,11 +18,11 @@ import torch
 
 from ..data.core import Spectra
 from ..data.store import SpectraStore
-from ..simulate.kinds import KINDS, kinds_on
+from ..simulate.kinds import KINDS, kinds_on, Size
 from ..vae.losses import log_likelihood
 from ..model import passes, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
-from .reasons import explain_stars, Reason
+from .reasons import explain_stars, kinds_to_try, Reason
 from .reference import Judgement, Reference, Sample
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
@@ -125,9 +125,9 @@ def scored_rows(
     return result_table(ready, ok, **columns), judged.log_kinds
 
 # %% ../../nbs/05d_scoring.ipynb #b0174d56
-TRIED_KINDS = 3         # the most probable, that are undone
 MOST_EXPLAINED = 500    # stars that get a reason, or the share `explain` of all if that is more
 EXPLAINED_AT_ONCE = 64  # stars
+WELL_DRAWN = 2.          # reduced chi-square over the largest of normal stars, of a star without much excess
 TENSION = 'tension_'     # before a detector's name, in the names of indicators
 FEW_PIXELS = ('few_pixels', 'data')  # kind and cause of a star with less than half as many pixels as any normal one
 
@@ -142,6 +142,11 @@ def worth_explaining(
     return np.sort(odd[oddest_first[:most]])
 
 # %% ../../nbs/05d_scoring.ipynb #e7255583
+def well_drawn(reference: Reference, indicators: Mapping[str, float]) -> bool:
+    "Whether a star fits about as well as normal stars do"
+    largest = reference.stars.usual[:, reference.indicators.index('chi2')].max()
+    return indicators['chi2'] < largest + np.log(WELL_DRAWN)
+
 def final_reason(
     reference: Reference,
     row: Any,                         # Of `score`
@@ -155,10 +160,11 @@ def final_reason(
         text = f'only {row.n_pix:,} pixels carry information; the normal stars have {reference.fewest_pixels:,} or more'
         return *FEW_PIXELS, text
     kind, text = reason.kind, reason.words
-    if not kind and odds[0] > np.log(0.5):
-        distance = row.distance / np.median(reference.stars.spacing)
+    if not kind and odds[0] > np.log(0.5) and well_drawn(reference, indicators):
+        usual = reference.stars.spacing
+        distance = Size(row.distance / np.median(usual), np.std(usual) / np.median(usual))
         tension = {name.removeprefix(TENSION): x for name, x in indicators.items() if name.startswith(TENSION)}
-        if phrase := KINDS[kinds[0]].without_excess(distance, tension):
+        if phrase := KINDS[kinds[0]].without_excess(float(np.exp(odds[0])), distance, tension):
             kind, text = kinds[0], phrase
     return kind, KINDS[kind].cause if kind else 'unknown', text
 
@@ -172,11 +178,11 @@ def reasons(
     log_kinds: np.ndarray,      # Logarithms of the probability of each kind (N,K)
 ) -> list[tuple[str, str, str]]:
     "Kind, cause and reason of each star"
-    best = np.argsort(-log_kinds, axis=1)[:, :TRIED_KINDS]             # (N,3)
-    kinds = np.array(reference.kinds)[best].tolist()
-    odds = np.take_along_axis(log_kinds, best, 1).tolist()
-    explained = explain_stars(model, ready.flux, ready.ivar, labels, kinds, odds)
     found = measure(model, ready, labels).indicators
+    tried = kinds_to_try(reference.kinds, log_kinds, found, ready.grid)
+    kinds = [[reference.kinds[k] for k in of_star] for of_star in tried]
+    odds = [log[of_star].tolist() for log, of_star in zip(log_kinds, tried)]
+    explained = explain_stars(model, ready.flux, ready.ivar, labels, kinds, odds)
     indicators = [dict(zip(indicator_names(ready.grid), values)) for values in found]
     return [final_reason(reference, *star) for star in zip(rows.itertuples(), explained, indicators, kinds, odds)]
 
