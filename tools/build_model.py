@@ -20,7 +20,7 @@ import torch
 
 from real_like import real_like
 from stellar_gen.anomaly import calibrate
-from stellar_gen.classify.labels import label_inputs, LabelInputs, learn_labels_from
+from stellar_gen.classify.labels import label_inputs, LabelInputs, learn_labels_from, set_label_floor
 from stellar_gen.data.core import concat, Spectra
 from stellar_gen.generate import learn_prior
 from stellar_gen.model import draw, evaluate, latent_use, load_model, save_model, TrainedModel
@@ -28,9 +28,10 @@ from stellar_gen.simulate import simulate, simulate_store, true_flux
 from stellar_gen.train import train_store
 
 OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'/'apogee-16'
-SURVEY, TEST, NORMAL, LABELLED = 11, 12, 13, 14  # seeds
+SURVEY, TEST, NORMAL, LABELLED, FLOOR = 11, 12, 13, 14, 15  # seeds
 ERROR_STARS = 1500      # like real ones, that the model's own error is measured on
 LABEL_STARS = 6000      # like real ones, to learn labels from
+FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
 NORMAL_REAL = .25       # share of the normal stars that are like real ones
 RARE_MIX = dict(giant=48, dwarf=24, hot=9, cool_dwarf=5, subgiant=9, supergiant=5)  # of the stars to learn labels from
 RARE_KINDS = 1 / 30     # share of the carbon-rich, and of the fast rotators, among them
@@ -80,8 +81,8 @@ def own_error(model: TrainedModel, stars: Spectra) -> TrainedModel:
 
 def both(*inputs: LabelInputs) -> LabelInputs:
     "What labels are read from, of several sets of stars"
-    x, chi2, meta = zip(*inputs)
-    return LabelInputs(np.concatenate(x), np.concatenate(chi2), pd.concat(meta, ignore_index=True))
+    *arrays, meta = zip(*inputs)
+    return LabelInputs(*map(np.concatenate, arrays), pd.concat(meta, ignore_index=True))
 
 
 def labelled(model: TrainedModel, n: int, data: Path, folder: Path) -> TrainedModel:
@@ -91,7 +92,9 @@ def labelled(model: TrainedModel, n: int, data: Path, folder: Path) -> TrainedMo
     survey = simulate_store(folder/'labelled', n, LABELLED, dict(carbon=rare, rotation=rare), amplitude, RARE_MIX,
                             overwrite=True)
     inputs = both(label_inputs(model, survey), label_inputs(model, real_like(data, LABEL_STARS, LABELLED)))
-    return learn_prior(learn_labels_from(model, inputs), survey, steps=5000)
+    learn_labels_from(model, inputs)
+    set_label_floor(model, real_like(data, FLOOR_STARS, FLOOR))
+    return learn_prior(model, survey, steps=5000)
 
 
 def normal_stars(n: int, data: Path) -> Spectra:
