@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.polynomial import chebyshev, hermite_e, polynomial
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.optimize import least_squares
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -368,15 +368,17 @@ def defects(visits):
     return np.concatenate(runs), np.concatenate(lost), np.cumsum([0, *map(len, runs)]), counts
 
 
-def flag_threshold(visits, levels, sky):
-    "Mean and spread of the logarithm of the sky's light over the star's beyond which a pixel is flagged"
-    light = visits.observed(sky) * levels[:, None]
-    tries = np.geomspace(.05, 20, 80)
+SPREAD = 4   # pixels that one flagged pixel becomes by resampling
+
+def flag_thresholds(visits, sizes, pattern, bit):
+    "Size of a pattern (9475,), scaled for each visit (N,), beyond which pixels are flagged (N,)"
+    size = visits.observed(maximum_filter1d(pattern, SPREAD)) * sizes[:, None]
+    tries = np.geomspace(.03, 20, 120)
     best = []
-    for i in range(len(light)):
+    for i in range(len(size)):
         good = visits.good[i]
-        flag = (visits.bits[i, good] & SKY) > 0
-        right = [((light[i, good] > one) == flag).mean() for one in tries]
+        flag = (visits.bits[i, good] & bit) > 0
+        right = [((size[i, good] > one) == flag).mean() for one in tries]
         best.append(tries[int(np.argmax(right))])
     return np.array(best)
 
@@ -445,6 +447,41 @@ def dilution(visits):
     return np.array(out)
 
 
+# ---------------------------------------------------------------- what lessons show beside what is simulated
+
+LONGEST_SHOWN = 40   # pixels
+BESIDE = 3           # pixels to either side of the middle of a line
+
+def run_lengths(visits):
+    "Number of runs of each length in a visit, of sky lines, telluric lines and defects (3,LONGEST_SHOWN)"
+    out = []
+    for bits in (SKY, TELLURIC, DETECTOR_BITS):
+        _, start, stop = runs_of((np.where(APOGEE.lit, visits.bits, 0) & bits) > 0)
+        counts = np.bincount(stop - start, minlength=LONGEST_SHOWN + 1)[1:LONGEST_SHOWN + 1]
+        out.append(counts / len(visits.bits))
+    return np.array(out)
+
+
+def widths(all_differences):
+    "Width of the pulls of plain pixels of each difference"
+    out = []
+    for d in all_differences:
+        plain = ~d.flagged & (d.sky < DARK_SKY) & (d.depth < CLEAR) & np.isfinite(d.pull)
+        out.append(robust(d.pull[plain]))
+    return np.array(out)
+
+
+def line_widths(all_differences, middles):
+    "Width of the pulls of all differences beside the middle of each line, places of the observed frame"
+    pulls = [[] for _ in middles]
+    for d in all_differences:
+        offset = middles - d.place[0]
+        for k in np.flatnonzero((offset >= 0) & (offset < len(d.pull))):
+            near = d.pull[max(offset[k] - BESIDE, 0):offset[k] + BESIDE + 1]
+            pulls[k].append(near[np.isfinite(near)])
+    return np.array([robust(np.concatenate(p)) if sum(map(len, p)) > FEWEST else np.nan for p in pulls])
+
+
 # ---------------------------------------------------------------- all of it
 
 SHARPEST = 28_000   # resolving power: what is above is a fit that went wrong
@@ -470,10 +507,13 @@ def measure(real):
 
     slope, constant = np.polyfit(np.log(visits.snr), np.log(levels), 1)
     night = np.std(np.log(levels) - slope * np.log(visits.snr) - constant)
-    threshold = np.log(flag_threshold(visits, levels, pattern))
+    threshold = np.log(flag_thresholds(visits, levels, pattern, SKY))
+    deepest = np.log(flag_thresholds(visits, np.ones(len(levels)), depth, TELLURIC))
     shape, detectors = error_shape(visits, pattern, depth)
     resolution = resolving_powers(real)
+    fibre = pd.read_csv(real/'native_visits.csv').fiber.to_numpy()[resolution.max(1) < SHARPEST]
     resolution = resolution[resolution.max(1) < SHARPEST]
+    both = np.array(list(pairs(visits)))
     bits, _, borders, counts = defects(visits)
     ghost = np.nan_to_num(((native_bits & GHOST) > 0).sum(0) / np.isfinite(sky).sum(0))
     steady = [visits.shift[visits.star == star] for star in np.unique(visits.star) if star not in CHANGING]
@@ -484,6 +524,7 @@ def measure(real):
           f'{np.exp(threshold.mean()):.2f}, scatter {threshold.std():.2f}\n'
           f'S/N of the detectors {np.median(detectors, 0).round(2)}; resolving power {resolution.mean(0).round()} '
           f'+- {resolution.std(0).round()}, correlations {np.corrcoef(resolution.T)[[0, 0, 1], [1, 2, 2]].round(2)}\n'
+          f'telluric lines flagged above a depth of {np.exp(deepest.mean()):.3f}, scatter {deepest.std():.2f}; '
           f'{np.median(counts):.0f} runs of defects in a visit; drift {drift:.1f} pixels; noise {noise.round(2)}')
     return dict(
         sky=np.log(pattern).astype(np.float16), sky_line=sky_lines[1].astype(np.uint16),
@@ -493,10 +534,16 @@ def measure(real):
         telluric_left=telluric_lines[2].astype(np.float16), telluric_places=telluric_lines[0].astype(np.int16),
         error_factor=factor, error_floor=floor, error_scatter=spread, noise=noise,
         error_shape=shape.astype(np.float16), detectors=detectors.astype(np.float16),
-        sky_level=np.array([constant, slope, night]), sky_flag=np.array([threshold.mean(), threshold.std()]),
+        sky_level=np.array([constant, slope, night]),
+        sky_flag=np.array([threshold.mean(), threshold.std()]),
+        telluric_flag=np.array([deepest.mean(), deepest.std()]),
         run_bits=bits.astype(np.int32), run_borders=borders.astype(np.int32), run_counts=counts.astype(np.int16),
         ghost=ghost.astype(np.float16), drift=drift, visits=combined.astype(np.int16),
-        resolution=resolution.astype(np.float32),
+        resolution=resolution.astype(np.float32), fibre=fibre.astype(np.int16),
+        pair_snr=visits.snr[both].astype(np.float16), pair_shift=visits.shift[both].astype(np.int16),
+        pair_width=widths(pulls).astype(np.float16), run_lengths=run_lengths(visits).astype(np.float32),
+        sky_width=line_widths(pulls, sky_lines[0]).astype(np.float16),
+        telluric_width=line_widths(pulls, telluric_lines[0]).astype(np.float16),
     )
 
 

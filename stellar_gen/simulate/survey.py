@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import maximum_filter1d
 
 from ..data.core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
 from ..instrument import PIXEL_KMS
@@ -36,7 +37,10 @@ class Measured(NamedTuple):
     slanted_residue: np.ndarray # The same of lines that were displaced (Q,)
     sky_level: np.ndarray       # Logarithm of sky over star at S/N 1, its slope with that of the S/N, its scatter
     sky_flag: np.ndarray        # Logarithm of sky over star where pixels are flagged: mean and scatter
+    sky_spread: np.ndarray      # Brightness of the sky, spread as flags are (Q,)
     depth: np.ndarray           # Optical depth of the atmosphere (Q,)
+    depth_spread: np.ndarray    # The same, spread as flags are (Q,)
+    telluric_flag: np.ndarray   # Logarithm of the depth where pixels are flagged: mean and scatter
     water: np.ndarray           # How it changes with the water in the air: one standard deviation (Q,)
     depth_scatter: float        # Of the whole depth from visit to visit
     telluric_line: np.ndarray   # Number of the telluric line that a pixel belongs to (Q,)
@@ -56,7 +60,15 @@ class Measured(NamedTuple):
     telluric_places: np.ndarray # And of the telluric lines
     visits: np.ndarray          # Number of visits in real combined spectra
     resolution: np.ndarray      # Resolving power of each detector, of real visits (V,3)
+    fibre: np.ndarray           # Number of the fibre of each of them
+    pair_snr: np.ndarray        # S/N of both visits of each pair that was compared
+    pair_shift: np.ndarray      # Pixels from the rest frame to the observed one, of both
+    pair_width: np.ndarray      # Width of their difference over its claimed error, in plain pixels
+    run_lengths: np.ndarray     # Runs of 1, 2, ... pixels in a visit: sky lines, telluric lines, defects
+    sky_width: np.ndarray       # Width of the differences in each airglow line, over their claimed errors
+    telluric_width: np.ndarray  # The same in each telluric line
 
+FLAG_SPREAD = 4    # pixels that one flagged pixel has become when spectra were resampled
 LINE_WIDTH = 3.1   # pixels: a line times this, over its slope, is as large as the line
 
 @lru_cache
@@ -67,6 +79,7 @@ def _measured() -> Measured:
     arrays['sky'] = np.exp(arrays['sky'])
     arrays |= {name: arrays[name].astype(np.intp) for name in ('sky_line', 'telluric_line', 'run_borders')}
     left = arrays['sky_left'][arrays['sky_line']]
+    arrays |= {f'{name}_spread': maximum_filter1d(arrays[name], FLAG_SPREAD) for name in ('sky', 'depth')}
     arrays['residue'] = left * arrays['sky']
     arrays['slanted_residue'] = left * LINE_WIDTH * np.gradient(arrays['sky'])
     return Measured(**arrays)
@@ -115,7 +128,6 @@ DETECTOR_PIXELS = np.diff(_SPLIT)  # each with half of the gaps beside it
 RESIDUE_TAILS = 5        # degrees of freedom of Student's distribution of what is left of a line
 SHARED = np.float32(2**.5)  # a residue is partly of the shape of the line and partly of that of its slope
 LEAST_FLAGGED = 1.3      # of the median sky: what is darker is no line
-SIGNIFICANT_TELLURIC = -np.log(.9)  # optical depth
 
 def _levels(light: np.ndarray) -> np.ndarray:
     "Median light of its detector, for every pixel (P,); 1 in the gaps"
@@ -154,8 +166,9 @@ def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int,
     wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)).astype(np.float32) * real.telluric_left
     telluric = light * depth * wrong[real.telluric_line[here]]
 
-    bits = (sky > max(threshold, LEAST_FLAGGED * night)) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
-    bits |= (depth > SIGNIFICANT_TELLURIC) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
+    bits = (real.sky_spread[here] > max(threshold / night, LEAST_FLAGGED)) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
+    deep = np.float32(np.exp(rng.normal(*real.telluric_flag)))
+    bits |= (real.depth_spread[here] > deep) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
     bits |= (real.ghost[here] > rng.random()) * np.int32(APOGEE_PIXMASK.LITTROW_GHOST)
     return Visit(var, level * night * glow, level * night * real.residue[here], telluric, bits)
 
