@@ -21,6 +21,7 @@ from torch import nn, Tensor
 
 from ..data.core import Spectra
 from ..data.store import SpectraStore
+from ..preprocess.recipe import at_rest
 from ..train.learner import split_by_star
 from ..model import passes, prepared, result_table, TrainedModel
 from ..anomaly.measures import reduced_chi2
@@ -203,24 +204,31 @@ class LabelInputs(NamedTuple):
     "What labels are read from"
     x: np.ndarray       # Latents, and last the logarithm of the S/N (N,L+1), float32; `NaN` without information
     chi2: np.ndarray    # Reduced chi-square of the reconstruction (N,)
-    misfit: np.ndarray  # Residuals beyond the noise over the lines that are drawn (N,)
+    misfit: np.ndarray  # Residuals but for the noise, over the lines that are drawn (N,)
     meta: pd.DataFrame  # What is known of the stars (N rows)
 
 # %% ../../nbs/06_classify.ipynb #44823360
+_APART = 2  # pixels: farther than noise is correlated, nearer than lines are wide
+
+def _together(weight, x):
+    "Sums of the weighted products of pixels that are `_APART` from each other (N,)"
+    pairs = np.sqrt(weight[:, _APART:] * weight[:, :-_APART])
+    return (pairs * x[:, _APART:] * x[:, :-_APART]).sum(1)
+
 def line_misfit(
     recon: np.ndarray,  # Reconstruction (N,P)
     flux: np.ndarray,   # Prepared flux (N,P)
     ivar: np.ndarray,   # Its inverse variance (N,P); 0 marks no information
 ) -> np.ndarray:        # (N,); 0 for a perfect model, above 1 where more is left than drawn; `NaN` without information
-    "Residuals beyond the noise over the lines that are drawn, both as root mean squares"
-    seen = ivar > 0                                                   # (N,P)
-    weight = np.where(seen, ivar, 0).astype(float)                    # (N,P)
-    left = weight * np.where(seen, flux - recon, 0)**2                # (N,P)
-    excess = np.maximum(left.sum(1) - seen.sum(1), 0)                 # (N,)
+    "Residuals but for the noise, over the lines that are drawn, both as root mean squares"
+    seen = ivar > 0                                             # (N,P)
+    weight = np.where(seen, ivar, 0).astype(float)              # (N,P)
+    residual = np.where(seen, flux - recon, 0)                  # (N,P)
     with np.errstate(divide='ignore', invalid='ignore'):
-        level = (weight * recon).sum(1) / weight.sum(1)               # (N,)
-        lines = (weight * (recon - level[:, None])**2).sum(1)         # (N,)
-        return np.sqrt(excess / lines)
+        level = (weight * recon).sum(1) / weight.sum(1)         # (N,)
+        lines = _together(weight, recon - level[:, None])       # (N,)
+        left = np.maximum(_together(weight, residual), 0)       # (N,)
+        return np.sqrt(left / lines)
 
 # %% ../../nbs/06_classify.ipynb #d1c8fa3f
 def _inputs(model, ready, told):
@@ -462,6 +470,8 @@ def learn_labels(
     return learn_labels_from(model, label_inputs(model, spectra), labels, epochs, seed, lr, **kwargs)
 
 # %% ../../nbs/06_classify.ipynb #ff324d5a
+_WELL_DRAWN = 0.1  # misfit, as small as one may ask for
+
 def _growth(misfit, usual):
     "What the floor of stars is multiplied by (N,1): 1 for those that are drawn as well as half of the real ones"
     return np.maximum(misfit / usual, 1)[:, None]
@@ -483,7 +493,7 @@ def set_label_floor(
     usable = np.isfinite(inputs.x).all(1) & (inputs.misfit <= _most_misfit(labeller))
     misfit = inputs.misfit[usable]
     mean, own = labeller.read(inputs.x[usable])
-    usual = np.median(misfit, keepdims=True)
+    usual = np.maximum(np.median(misfit, keepdims=True), _WELL_DRAWN)
     beyond = ((y[usable] - mean)**2 - _stated(labeller, own, misfit)**2) / _growth(misfit, usual)**2
     checked = np.isfinite(beyond).sum(0) >= _FEWEST_EACH
     if not checked.any():
@@ -606,12 +616,32 @@ def _classified(labeller, inputs, usable, abstain):
         columns = {name: np.where(usable, values, '' if name == 'type' else np.nan) for name, values in columns.items()}
     return columns | dict(reason=reason)
 
+# %% ../../nbs/06_classify.ipynb #581acc84
+_PERHAPS_MOVED = 0.15  # misfit above which a star may be out of its rest frame
+
+def _inputs_at_rest(model, ready, told):
+    "What labels are read from, of stars where their lines should be, and by how much these were off (N,), km/s"
+    inputs = _inputs(model, ready, told)
+    velocity = np.zeros(len(ready))
+    rows = np.flatnonzero(inputs.misfit > _PERHAPS_MOVED)
+    if not len(rows):
+        return inputs, velocity
+    rest = at_rest(ready[rows], model.recipe)
+    moved = np.abs(rest.velocity) > 0
+    rows = rows[moved]
+    if len(rows):
+        velocity[rows] = rest.velocity[moved]
+        again = _inputs(model, rest.spectra[moved], None if told is None else told[rows])
+        for values, better in zip(inputs[:-1], again[:-1]):
+            values[rows] = better
+    return inputs, velocity
+
 # %% ../../nbs/06_classify.ipynb #83c5e1b8
 def classify(
     model: TrainedModel,                           # A model that has learned labels
     spectra: Spectra | SpectraStore | str | Path,  # Spectra as read, or a store
     abstain: bool = True,                          # Withhold what the spectra do not tell
-) -> pd.DataFrame:  # `apogee_id`, `file` (if known), `snr`, `chi2`, `misfit`; labels, `e_...`; types by `teff`, `logg`
+) -> pd.DataFrame:  # `snr`, `velocity` (km/s off), `chi2`, `misfit`; labels, `e_...`; types by `teff`, `logg`
     "Labels and types of stars with their errors, and the `reason` where any is withheld; one row per spectrum"
     labeller = labeller_of(model)
     if isinstance(spectra, (str, Path)):
@@ -620,9 +650,9 @@ def classify(
         raise ValueError('there are no spectra to classify')
     tables = []
     for ready, told, known in prepared(model, spectra, keep_lost=True):
-        inputs = _inputs(model, ready, told)
+        inputs, velocity = _inputs_at_rest(model, ready, told)
         usable = known & np.isfinite(inputs.x).all(1) & np.isfinite(inputs.misfit)
-        fits = dict(snr=ready.snr().astype(float), chi2=inputs.chi2, misfit=inputs.misfit)
+        fits = dict(snr=ready.snr().astype(float), velocity=velocity, chi2=inputs.chi2, misfit=inputs.misfit)
         columns = _classified(labeller, inputs, usable, abstain)
         tables.append(result_table(ready, usable, **fits, **columns))
     return pd.concat(tables, ignore_index=True)
