@@ -17,7 +17,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 sys.path.insert(0, str(Path(__file__).parent.parent/'tools'))
-from build_instrument import CHANGING, REAL, SKY, TELLURIC, Visits, difference, observed_frame, pairs, read_visits, robust
+from build_instrument import (
+    CHANGING, difference, observed_frame, pairs, read_visits, REAL, robust, SKY, TELLURIC, Visits
+)
 from stellar_gen.data import APOGEE, BAD_PIXELS, CHIPS
 from stellar_gen.instrument import PIXEL_KMS
 from stellar_gen.simulate import observe, sample_labels, synthesize

@@ -269,7 +269,7 @@ DARK_SKY, CLEAR = .3, .03   # of the star's light, and optical depth: pixels tha
 FEWEST = 100                # pixels that a scatter is taken from
 
 def plain_noise(all_differences):
-    "By detector: what errors are to be multiplied by, a share of the flux to add to them, and the scatter between stars"
+    "By detector: what errors are to be multiplied by, a share of the flux to add, and the scatter between stars"
     factor, floor, left = np.empty((3, 3))
     for k, chip in enumerate(CHIPS.values()):
         points = []
@@ -404,46 +404,58 @@ def error_shape(visits, sky, depth):
     return np.exp(np.median(shapes, 0)), np.exp(np.array(ratios))
 
 
-def response_scatter(visits):
-    "How the constant, linear and quadratic terms of the logarithm of the light differ from visit to visit, by detector"
-    changes = []
-    for i, j in pairs(visits):
-        if min(visits.snr[[i, j]]) < 20:
-            continue
+HEAT = 1.438776877e8   # Å K, of a black body
+BELOW, ABOVE = 1., 3.  # standard deviations at which a pixel is no continuum
+
+def continua(real):
+    "Scatter between stars of the constant, linear and quadratic term of light over a black body, mean of detectors"
+    with np.load(real/'combined.npz') as arrays:
+        flux, err, bits = (arrays[name] for name in ('flux', 'err', 'mask'))
+    teff = pd.read_csv(real/'combined.csv').rv_teff.to_numpy()
+    terms = []
+    for i in range(len(flux)):
+        light = flux[i].astype(float) * APOGEE_WAVE**5 * np.expm1(HEAT / (APOGEE_WAVE * teff[i]))
+        good = (err[i] < NO_ERROR) & (flux[i] > 0) & (bits[i] & (SKY | DETECTOR_BITS) == 0)
         row = []
         for chip in CHIPS.values():
-            known = visits.good[i, chip] & visits.good[j, chip]
-            x = np.linspace(-1, 1, chip.stop - chip.start)
-            ratio = np.log(visits.flux[i, chip][known] / visits.flux[j, chip][known])
-            row.append(chebyshev.chebfit(x[known], ratio, 2))
+            x = np.linspace(-1, 1, chip.stop - chip.start)[good[chip]]
+            level = np.log(light[chip][good[chip]])
+            keep = np.ones(len(x), bool)
+            for _ in range(5):
+                fit = chebyshev.chebfit(x[keep], level[keep], 2)
+                rest = level - chebyshev.chebval(x, fit)
+                scatter = robust(rest[keep])
+                keep = (rest > -BELOW * scatter) & (rest < ABOVE * scatter)
+            row.append(fit)
         row = np.array(row)
-        row[:, 0] -= row[:, 0].mean()                       # a star may be brighter as a whole
-        changes.append(row / np.sqrt(2))
-    return 1.4826 * np.median(np.abs(changes), 0)
+        row[:, 0] -= row[:, 0].mean()
+        terms.append(row)
+    terms = np.array(terms)
+    return np.apply_along_axis(robust, 0, terms.reshape(len(terms), -1)).reshape(3, 3).mean(0)
 
 
-def dilution(visits):
-    "Light that the first third of the blue detector has in one visit more than in another, over the continuum"
+BRIGHT_ENOUGH = 20     # S/N of visits whose lines are compared
+
+def afterglow(visits):
+    "S/N of visits whose blue detector is said to remember, and light on its thirds, over the continuum, by their lines"
     blue = CHIPS['blue']
-    third = slice(blue.start, blue.start + (blue.stop - blue.start) // 3)
+    remembers = ((visits.bits[:, blue] & PERSISTENCE_BITS[0]) > 0).mean(1)
+    borders = np.linspace(blue.start, blue.stop, 4).astype(int)
     out = []
-    for i, j in pairs(visits):
-        known = visits.good[i, third] & visits.good[j, third]
-        plain = known & ((visits.bits[i, third] | visits.bits[j, third]) & (SKY | TELLURIC) == 0)
-        if plain.sum() < 300:
-            continue
-        x = np.linspace(-1, 1, third.stop - third.start)
-        one = visits.flux[i, third] / np.median(visits.flux[i, third][plain])
-        other = visits.flux[j, third] / np.median(visits.flux[j, third][plain])
-        filled = np.interp(x, x[known], other[known])
-        slope = np.gradient(filled)
-        basis = np.c_[chebyshev.chebvander(x, 2) * filled[:, None], slope, np.gradient(slope), chebyshev.chebvander(x, 2)]
-        weight = plain / np.hypot(visits.err[i, third], visits.err[j, third])
-        covariance = np.linalg.pinv((basis * weight[:, None]).T @ (basis * weight[:, None]))
-        solved = np.linalg.lstsq(basis * weight[:, None], one * weight, rcond=None)[0]
-        scale = np.median(visits.flux[i, third][plain]) 
-        has = [((visits.bits[k, third] & PERSISTENCE_BITS[0]) > 0).mean() for k in (i, j)]
-        out.append((solved[5], np.sqrt(covariance[5, 5]) / scale, *has))
+    for i in np.flatnonzero((remembers > .5) & (visits.snr > BRIGHT_ENOUGH)):
+        same = (visits.star == visits.star[i]) & (remembers < .05) & (visits.snr > BRIGHT_ENOUGH)
+        for j in np.flatnonzero(same)[:1] if visits.star[i] not in CHANGING else []:
+            row = [visits.snr[i]]
+            for part in (slice(*ends) for ends in zip(borders, borders[1:])):
+                known = visits.good[i, part] & visits.good[j, part]
+                weight = known & ((visits.bits[i, part] | visits.bits[j, part]) & (SKY | TELLURIC) == 0)
+                x = np.linspace(-1, 1, part.stop - part.start)
+                seen = [visits.flux[k, part][known] / np.median(visits.flux[k, part][known]) for k in (i, j)]
+                one, other = (gaussian_filter1d(np.interp(x, x[known], values), 1.5) for values in seen)
+                basis = np.c_[chebyshev.chebvander(x, 2), other, np.gradient(gaussian_filter1d(other, SMOOTHED))]
+                solved = np.linalg.lstsq(basis[weight], one[weight], rcond=None)[0]
+                row.append(1 / solved[3] - 1)
+            out.append(row)
     return np.array(out)
 
 
@@ -520,6 +532,12 @@ def measure(real):
     drift = np.std(np.concatenate([o - o.mean() for o in steady]))
     combined = pd.read_csv(real/'combined.csv').nvisits.to_numpy()
     noise = correlation(pulls)
+    response = continua(real)
+    glow = afterglow(visits)
+    faint = glow[:, 0] < 50
+    print(f'continua scatter by {response.round(3)}; light on the thirds of the blue detector in {len(glow)} visits '
+          f'that remember: {np.median(glow[faint], 0).round(2)[1:]} at S/N {np.median(glow[faint, 0]):.0f}, '
+          f'{np.median(glow[~faint], 0).round(2)[1:]} at S/N {np.median(glow[~faint, 0]):.0f}')
     print(f'sky over star: exp({constant:.2f} + {slope:.2f} ln S/N), scatter {night:.2f}; flagged above '
           f'{np.exp(threshold.mean()):.2f}, scatter {threshold.std():.2f}\n'
           f'S/N of the detectors {np.median(detectors, 0).round(2)}; resolving power {resolution.mean(0).round()} '
@@ -538,7 +556,7 @@ def measure(real):
         sky_flag=np.array([threshold.mean(), threshold.std()]),
         telluric_flag=np.array([deepest.mean(), deepest.std()]),
         run_bits=bits.astype(np.int32), run_borders=borders.astype(np.int32), run_counts=counts.astype(np.int16),
-        ghost=ghost.astype(np.float16), drift=drift, visits=combined.astype(np.int16),
+        ghost=ghost.astype(np.float16), drift=drift, response=response, visits=combined.astype(np.int16),
         resolution=resolution.astype(np.float32), fibre=fibre.astype(np.int16),
         pair_snr=visits.snr[both].astype(np.float16), pair_shift=visits.shift[both].astype(np.int16),
         pair_width=widths(pulls).astype(np.float16), run_lengths=run_lengths(visits).astype(np.float32),

@@ -55,6 +55,7 @@ class Measured(NamedTuple):
     run_borders: np.ndarray     # Where each run begins among them
     run_counts: np.ndarray      # Number of runs in each of the visits
     ghost: np.ndarray           # Share of visits with a ghost there (Q,)
+    response: np.ndarray        # Scatter of the constant, linear and quadratic terms of the logarithm of continua
     drift: float                # Pixels from visit to visit of one star, one standard deviation
     sky_places: np.ndarray      # Middles of the airglow lines, pixels of the observed frame
     telluric_places: np.ndarray # And of the telluric lines
@@ -71,11 +72,15 @@ class Measured(NamedTuple):
 FLAG_SPREAD = 4    # pixels that one flagged pixel has become when spectra were resampled
 LINE_WIDTH = 3.1   # pixels: a line times this, over its slope, is as large as the line
 
+def _single(values: np.ndarray) -> np.ndarray:
+    "Floating-point numbers in single precision, others as they are"
+    return values.astype(np.float32) if values.dtype.kind == 'f' else values
+
 @lru_cache
 def _measured() -> Measured:
     "What `tools/build_instrument.py` has put into the package"
     with np.load(str(files('stellar_gen') / 'assets' / 'instrument.npz'), allow_pickle=False) as saved:
-        arrays = {name: saved[name].astype(np.float32) if saved[name].dtype.kind == 'f' else saved[name] for name in saved}
+        arrays = {name: _single(saved[name]) for name in saved}
     arrays['sky'] = np.exp(arrays['sky'])
     arrays |= {name: arrays[name].astype(np.intp) for name in ('sky_line', 'telluric_line', 'run_borders')}
     left = arrays['sky_left'][arrays['sky_line']]
@@ -88,7 +93,6 @@ def _measured() -> Measured:
 SECOND_RADIATION = 1.438776877e8         # Å K (CODATA 2018)
 H_EXTINCTION, H_BAND = .18, 16_500.      # magnitudes for each of A_V, at Å
 EXTINCTION_SLOPE = -1.6                  # power of the wavelength
-RESPONSE_SCATTER = (.1, .1, .05)         # of the constant, linear and quadratic term of the logarithm
 RIPPLE, RIPPLE_WAVES = .002, (6, 15)     # amplitude, and half-waves along a detector
 
 @lru_cache
@@ -109,7 +113,7 @@ def _along(pixels: int) -> np.ndarray:
 def _response(pixels: int, rng: np.random.Generator) -> np.ndarray:
     "What share of the light a detector records (pixels,)"
     x = _along(pixels)
-    a, b, c = rng.normal(0, RESPONSE_SCATTER).astype(np.float32)
+    a, b, c = rng.normal(0, _measured().response).astype(np.float32)
     phase, waves = np.float32(2 * np.pi * rng.random()), np.float32(rng.uniform(*RIPPLE_WAVES))
     return np.exp(a + x * (b + c * x)) * (1 + np.float32(RIPPLE) * np.sin(waves * (np.float32(np.pi) * x) + phase))
 
@@ -158,7 +162,8 @@ def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int,
     sky = night * real.sky[here]                                                        # (P,), over the star
     depth = (1 + real.depth_scatter * rng.standard_normal()) * real.depth[here]
     depth += rng.standard_normal() * real.water[here]
-    var = (photon + PHOTON_SHARE * (level / snr)**2 * sky) * (1 + depth * (1 + .5 * depth))**2    # errors are divided by what the air lets through
+    lost = 1 + depth * (1 + .5 * depth)   # exp(depth): errors are divided by what the air lets through
+    var = (photon + PHOTON_SHARE * (level / snr)**2 * sky) * lost**2
 
     line = real.sky_line[here]
     straight, slanted = rng.standard_t(RESIDUE_TAILS, (2, len(real.sky_left))).astype(np.float32) / SHARED
@@ -288,7 +293,8 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
     seen = _exposures(light, level, star, rng)
     bits = seen.bits | _defect_bits(count, rng)
     if (size := star.get('persistence', 0) + star.get('afterglow', 0)) > 0:
-        light = light + level * (star.get('persistence', 0) * persistence_ramp() + star.get('afterglow', 0) * _afterglow())
+        left_behind = star.get('persistence', 0) * persistence_ramp() + star.get('afterglow', 0) * _afterglow()
+        light = light + level * left_behind
         bits |= _persistence_bits(size)
 
     odd = KINDS.get(star.get('anomaly', ''), Kind())
