@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,10 @@ import torch
 
 from ..data.core import Spectra
 from ..data.store import SpectraStore
+from ..preprocess.recipe import at_rest
 from ..simulate.kinds import KINDS, kinds_on, Size
 from ..vae.losses import log_likelihood
-from ..model import passes, prepared, result_table, TrainedModel
+from ..model import passes, Prepared, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
 from .reasons import explain_stars, kinds_to_try, Reason
 from .reference import Judgement, Reference, Sample
@@ -117,6 +118,8 @@ def scored_rows(
         cause='',
         kind='',
         p_star=judged.p_star,
+        velocity=np.full(len(ready), np.nan),
+        p_at_rest=np.full(len(ready), np.nan),
         nearest=judged.nearest,
         reason=np.where(ok, '', NOT_SCORED).astype(object),
     )
@@ -186,6 +189,84 @@ def reasons(
     indicators = [dict(zip(indicator_names(ready.grid), values)) for values in found]
     return [final_reason(reference, *star) for star in zip(rows.itertuples(), explained, indicators, kinds, odds)]
 
+# %% ../../nbs/05d_scoring.ipynb #ef54ab54
+LEAST_SHARE = 1 / 3  # of the excess that a move takes away, where the velocity is what is odd
+
+class Rest(NamedTuple):
+    "Some stars, each where its lines are"
+    part: Prepared         # Ready for the network
+    velocity: np.ndarray   # By how much the rest frame was off (N,), km/s
+    rows: pd.DataFrame     # Of `score`; of those that were off, as they are at rest
+    log_kinds: np.ndarray  # Logarithms of the probability of each kind (N,K)
+
+def put_to_rest(
+    model: TrainedModel,
+    reference: Reference,   # Of the model
+    part: Prepared,         # Some stars
+    rows: pd.DataFrame,     # Their rows of `score`
+    log_kinds: np.ndarray,  # Logarithms of the probability of each kind (N,K)
+) -> Rest:
+    "Stars where their lines are; those that were elsewhere are scored again"
+    spectra, velocity = at_rest(part.spectra, model.recipe)
+    part = part._replace(spectra=spectra)
+    rows, log_kinds = rows.reset_index(drop=True), log_kinds.copy()
+    off = np.flatnonzero(np.abs(velocity) > 0)
+    if len(off):
+        labels = None if part.labels is None else part.labels[off]
+        again, log_kinds[off] = scored_rows(model, reference, spectra[off], labels, part.known[off], 0, False)
+        for name in again:
+            rows.loc[off, name] = again[name].to_numpy()
+    return Rest(part, velocity, rows, log_kinds)
+
+def off_reason(
+    velocity: float,               # By how much the rest frame was off, km/s
+    share: float,                  # Of the excess that is gone at rest
+    p_at_rest: float,
+    explain: float,                # Largest p-value of an odd star
+    found: tuple[str, str, str],   # Kind, cause and reason of the star at rest, if it has one
+) -> tuple[str, str, str]:
+    "Kind, cause and reason of a star that was out of its rest frame"
+    text = f'the rest frame was off by {velocity:+.0f} km/s; at rest the star is'
+    if not p_at_rest < explain:
+        return 'velocity', KINDS['velocity'].cause, f'{text} normal (p = {p_at_rest:.2g})'
+    kind, cause, words = found
+    text = f'{text} still odd (p = {p_at_rest:.2g})' + (f': {words}' if words else '')
+    if share >= LEAST_SHARE:
+        return 'velocity', KINDS['velocity'].cause, text
+    return kind, cause, text
+
+# %% ../../nbs/05d_scoring.ipynb #81d95c49
+def described(
+    model: TrainedModel,
+    reference: Reference,      # Of the model
+    rest: Rest,                # Some odd stars
+    chosen: np.ndarray,        # Which of them get a reason (N,)
+    delivered: pd.DataFrame,   # Their rows of `score`, as they were delivered
+    explain: float,            # Largest p-value of an odd star
+) -> pd.DataFrame:             # Columns of `score` that change
+    "What is said of odd stars"
+    columns = ['kind', 'cause', 'reason', 'p_star', 'velocity', 'p_at_rest', 'nearest']
+    out = delivered[columns].reset_index(drop=True)
+    off = np.abs(rest.velocity) > 0
+    out['velocity'] = rest.velocity
+    out.loc[off, 'p_at_rest'] = rest.rows.p_value[off]
+    out.loc[off, 'nearest'] = rest.rows.nearest[off]
+    wanted = np.flatnonzero(chosen & (rest.rows.p_value < explain))
+    if len(wanted):
+        labels = None if rest.part.labels is None else rest.part.labels[wanted]
+        found = reasons(model, reference, rest.part.spectra[wanted], labels, rest.rows.loc[wanted],
+                        rest.log_kinds[wanted])
+        out.loc[wanted, ['kind', 'cause', 'reason']] = found
+    before, after = delivered.chi2.to_numpy(), rest.rows.chi2.to_numpy()
+    for row in np.flatnonzero(off):
+        share = (before[row] - after[row]) / max(before[row] - 1, 1e-9)
+        at_rest_found = tuple(out.loc[row, ['kind', 'cause', 'reason']])
+        said = off_reason(rest.velocity[row], share, out.p_at_rest[row], explain, at_rest_found)
+        out.loc[row, ['kind', 'cause', 'reason']] = said
+        if said[0] != 'velocity':
+            out.loc[row, 'p_star'] = rest.rows.p_star[row]
+    return out
+
 # %% ../../nbs/05d_scoring.ipynb #91c234bf
 def checked_reference(
     model: TrainedModel,
@@ -205,7 +286,8 @@ def score(
     model: TrainedModel,    # A calibrated model
     spectra: Spectra | SpectraStore | str | Path,  # As read, or a store
     fdr: float = 0.01,      # False-discovery rate of `flag`
-    explain: float = 0.01,  # Stars with a smaller `p_value` get a reason: the oddest 500, or this share of all if more
+    # Stars with a smaller `p_value` are put to rest, and get a reason: the oddest 500, or this share of all if more
+    explain: float = 0.01,
     samples: int = 0,       # Draws of the latents for `logp`; 0 for the Laplace approximation
     details: bool = False,  # Give the indicators and the latents too
 ) -> pd.DataFrame:          # One row per spectrum: `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `reason`, ...
@@ -221,10 +303,12 @@ def score(
     table = pd.concat([rows for rows, _ in scored], ignore_index=True)
     log_kinds = np.concatenate([x for _, x in scored])                 # (N,K)
     table['flag'] = flag(table.p_value, fdr)
-    odd = worth_explaining(table, explain)
+    odd = np.flatnonzero(table.p_value < explain)
+    chosen = np.isin(odd, worth_explaining(table, explain))
     starts = range(0, len(odd), EXPLAINED_AT_ONCE)
-    for start, (ready, labels, _) in zip(starts, prepared(model, spectra, EXPLAINED_AT_ONCE, True, odd)):
-        rows = odd[start:start + EXPLAINED_AT_ONCE]
-        found = reasons(model, reference, ready, labels, table.loc[rows], log_kinds[rows])
-        table.loc[rows, ['kind', 'cause', 'reason']] = found
+    for start, part in zip(starts, prepared(model, spectra, EXPLAINED_AT_ONCE, True, odd)):
+        some = slice(start, start + EXPLAINED_AT_ONCE)
+        rest = put_to_rest(model, reference, part, table.loc[odd[some]], log_kinds[odd[some]])
+        found = described(model, reference, rest, chosen[some], table.loc[odd[some]], explain)
+        table.loc[odd[some], list(found)] = found.to_numpy()
     return table

@@ -179,6 +179,7 @@ class Recipe:
 
 # %% ../../nbs/02b_recipe.ipynb #1055d60f
 _SMALLEST_MOVE = 10.  # km/s
+_LARGEST_REST = 100.  # km/s that a wrong continuum may have hidden
 
 class AtRest(NamedTuple):
     "Prepared spectra in their rest frames"
@@ -194,6 +195,14 @@ def _moved(ready: Spectra, velocity: np.ndarray, recipe: Recipe) -> Spectra:
         spectra = STEPS['normalize'](spectra, **options)
     return spectra
 
+def _refined(ready: Spectra, velocity: np.ndarray, recipe: Recipe) -> tuple[Spectra, np.ndarray]:
+    "Spectra moved back, and their velocities (N,), measured once more where the continuum is right"
+    moved = _moved(ready, velocity, recipe)
+    left = residual_velocity(moved.flux, moved.ivar).velocity.to_numpy()
+    left = np.where(np.abs(left) < _LARGEST_REST, left, 0.)
+    velocity = (1 + velocity/C_KMS)*(C_KMS + left) - C_KMS
+    return _moved(ready, velocity, recipe), velocity
+
 def at_rest(
     ready: Spectra,   # Prepared spectra
     recipe: Recipe,   # That has prepared them
@@ -206,7 +215,7 @@ def at_rest(
     rows = np.flatnonzero(velocity)
     if not len(rows):
         return AtRest(ready, velocity)
-    moved = _moved(ready[rows], velocity[rows], recipe)
+    moved, velocity[rows] = _refined(ready[rows], velocity[rows], recipe)
     flux, ivar = ready.flux.copy(), ready.ivar.copy()
     flux[rows], ivar[rows] = moved.flux, moved.ivar
     return AtRest(ready.replace(flux=flux, ivar=ivar, bitmask=None), velocity)

@@ -16,6 +16,7 @@ from scipy import fft
 from scipy.ndimage import uniform_filter1d
 
 from ..data.core import APOGEE, APOGEE_WAVE, C_KMS, Grid
+from ..simulate.cool import cool_dwarf_flux
 from ..simulate.kinds import brackett_profile
 from ..simulate.calibration import synthesize
 
@@ -55,22 +56,24 @@ def barycentric_correction(
 
 # %% ../../nbs/02a_velocity.ipynb #86648c7c
 _TEMPLATE_STARS = pd.DataFrame([
-    (3550, 0.6, -0.2, 3),   # giants, from cool to warm
-    (3800, 1.0, -0.2, 3),
+    (3800, 1.0, -0.2, 3),   # from cool giants to hot dwarfs; an indicator of 05_anomaly counts on this order
     (4300, 2.0, -0.2, 3),
     (4800, 2.7, -0.2, 3),
-    (4500, 1.6, -1.4, 3),   # a metal-poor one
-    (3550, 4.9, -0.1, 3),   # dwarfs
+    (5500, 4.4, -0.2, 5),
+    (6500, 4.2, -0.2, 15),
+    (8500, 4.0, -0.2, 60),
+    (15000, 4.0, -0.2, 100),
+    (3550, 0.6, -0.2, 3),   # the coolest giants, and metal-poor stars
+    (4500, 1.6, -1.4, 3),
+    (5500, 4.3, -1.2, 5),
+    (3550, 4.9, -0.1, 3),   # cool dwarfs
     (3900, 4.8, -0.1, 3),
     (4500, 4.6, -0.2, 3),
-    (5500, 4.4, -0.2, 5),
-    (5500, 4.3, -1.2, 5),
-    (6500, 4.2, -0.2, 15),
-    (6500, 4.2, -0.2, 50),
-    (8500, 4.0, -0.2, 60),  # hot stars
-    (15000, 4.0, -0.2, 100),
+    (6500, 4.2, -0.2, 50),  # a fast rotator, and a hot giant
     (20000, 3.0, -0.2, 50),
 ], columns=['teff', 'logg', 'fe_h', 'vsini'])  # K, dex, dex, km/s
+_HOT_STAR = 6                                  # of these, which shines besides
+_M_DWARFS = (2500., 2800., 3100., 3400.)       # K
 _SINGLE_PEAKS = (50., 120., 300.)              # one standard deviation of emission lines, km/s
 _DOUBLE_PEAKS = ((100., 60.), (200., 80.))     # half the distance of two peaks, and their width, km/s
 _SHINING = 0.3                                 # of the continuum, in Br 11
@@ -85,10 +88,10 @@ def _emission_profiles() -> np.ndarray:  # (5,8575)
 
 @lru_cache
 def velocity_templates() -> np.ndarray:  # Flux over the continuum (T,8575) on the APOGEE grid
-    "Spectra of stars from cool giants to hot dwarfs, and of hot stars that shine in the Brackett lines"
+    "Spectra of giants and of dwarfs from M to B, and of hot stars that shine in the Brackett lines"
     stars = synthesize(_TEMPLATE_STARS).astype(float)
     shining = _SHINING * _emission_profiles()
-    return np.concatenate([stars, 1 + shining, stars[-2] + shining])
+    return np.concatenate([stars, cool_dwarf_flux(_M_DWARFS), 1 + shining, stars[_HOT_STAR] + shining])
 
 # %% ../../nbs/02a_velocity.ipynb #9fa8d148
 _MODEL_ERROR = 0.02     # of the continuum: rms by which simulated lines differ from those of real stars
@@ -182,6 +185,7 @@ class _Search:
         self.grid = grid
         self.most = int(np.ceil(farthest/grid.pixel_kms))
         self.lags = np.arange(-self.most, self.most + 1)          # (L,), pixels
+        self.step = np.log1p(grid.pixel_kms/C_KMS)                # of the logarithm of the wavelength
         self.width = int(_CONTINUUM_KMS/grid.pixel_kms)           # pixels
         lines = 1 - templates.astype(float)
         lines -= uniform_filter1d(lines, self.width, axis=1, mode='nearest')
@@ -236,7 +240,7 @@ class _Search:
         drop = self.certainty(sums, peaks.top) / (scale*_CORRELATED)
         measured = peaks.inside & (peaks.height/scale > _LEAST_GAIN)
         return pd.DataFrame(dict(
-            velocity=np.where(measured, peaks.lag*self.grid.pixel_kms, np.nan),
+            velocity=np.where(measured, C_KMS*np.expm1(peaks.lag*self.step), np.nan),
             e_velocity=np.where(measured, peaks.error*np.sqrt(scale)*self.grid.pixel_kms, np.nan),
             template=template,
             share=np.where(measured, peaks.height/np.maximum(chi2 - pixels, peaks.height + 1e-9), 0),
