@@ -167,6 +167,7 @@ _LEAST_CERTAIN = 5.      # sigma from the velocity 0, for a flag
 _LEAST_SHARE = 0.1       # of what is no noise, that the template explains, for a flag
 _APART = 50.             # km/s between two sets of lines that are told apart
 _TWO_STARS = 0.5         # height of a second peak over the first, where there are two stars
+_WIND_KMS = 300.         # by which emission moves against its star
 _CORRELATED = 3          # pixels of a resolution element, which are wrong together where a template is
 _EVEN = 0.01             # relative difference up to which a grid's steps count as logarithmic
 _STARS_AT_A_TIME = 64    # bounds the memory
@@ -187,6 +188,7 @@ class _Search:
         self.lags = np.arange(-self.most, self.most + 1)          # (L,), pixels
         self.step = np.log1p(grid.pixel_kms/C_KMS)                # of the logarithm of the wavelength
         self.width = int(_CONTINUUM_KMS/grid.pixel_kms)           # pixels
+        self.shines = templates.max(1) > 1 + _SHINING/2           # (T,)
         lines = 1 - templates.astype(float)
         lines -= uniform_filter1d(lines, self.width, axis=1, mode='nearest')
         self.lines = np.pad(lines, ((0, 0), (self.most, self.most)))  # (T,P+2*most)
@@ -267,4 +269,5 @@ def residual_velocity(
     some = [slice(start, start + _STARS_AT_A_TIME) for start in starts]
     found = pd.concat([search(flux[rows], ivar[rows]) for rows in some], ignore_index=True)
     certain = (found.significance > _LEAST_CERTAIN) & (found.share > _LEAST_SHARE) & (found.second < _TWO_STARS)
-    return found.assign(flag=certain & (found.velocity.abs() > most))
+    largest = np.where(search.shines[found.template], max(most, _WIND_KMS), most)
+    return found.assign(flag=certain & (found.velocity.abs() > largest))
