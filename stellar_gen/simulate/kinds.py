@@ -213,7 +213,7 @@ class Size(NamedTuple):
     @property
     def sigma(self) -> float:
         "How many errors large it is"
-        return abs(self.value) / max(self.error, 1e-12)
+        return float(abs(self.value) / max(self.error, 1e-12))
 
 class Verdict(NamedTuple):
     "What is left if a cause is undone"
@@ -644,12 +644,21 @@ class Binary(Kind):
 
         def judge(drawn):
             left = float(star.left(flux, star.ivar, drawn[0]))
-            light = shares.copy()
-            light[abs(self.TRIED[list(pair)]).argmin()] += max(1 - shares.sum(), 0)    # lines that have not moved
+            velocities, light = self.two_sets(self.TRIED[list(pair)], shares)
             inflation = np.sqrt(_per_pixel(left, star.n_pix))
-            size = Size(light.min() / light.sum(), errors[light.argmin()] * inflation / light.sum())
-            return self.verdict(left, size, self.TRIED[list(pair)])
+            size = Size(light.min() / light.sum(), errors.max() * inflation / light.sum())
+            return self.verdict(left, size, velocities)
         return Hypothesis(flux[None], star.ivar[None], judge)
+
+    def two_sets(self, velocities, shares):
+        "Velocities and light of the brighter two of three sets of lines: the two that were found, and what is at rest"
+        at_rest = max(1 - shares.sum(), 0)
+        nearest = abs(velocities).argmin()
+        if abs(velocities[nearest]) < self.CLOSEST and shares[nearest] > self.FAINTEST:
+            return velocities, shares + at_rest * (np.arange(2) == nearest)
+        velocities, light = np.append(velocities, 0), np.append(shares, at_rest)
+        brighter = np.argsort(light)[1:]
+        return velocities[brighter], light[brighter]
 
     def one_at_rest(self, star):
         "The star moved so that one set of lines is at rest, in several ways; the other set is found beside it"
@@ -854,7 +863,7 @@ class Emission(Kind):
             visible = np.convolve(weight, shape**2, 'same') + _INVISIBLE
             height = np.convolve(weight * residual, shape, 'same') / visible
             above = np.convolve(weight * (star.flux - 1), shape, 'same') / visible
-            stands_out = (above > height / 2) & (height > self.LEAST_HEIGHT)
+            stands_out = (above > height / 2) & (height > self.LEAST_HEIGHT) & (weight > 0)
             sigma = np.where(stands_out, height * np.sqrt(visible), 0) / inflation
             pixel = int(sigma.argmax())
             if sigma[pixel] > max(self.OTHER_SIGNIFICANT, best[0] if best else 0):
