@@ -3,7 +3,7 @@
     python benchmarks/simulate.py [--n 10000]
 
 The second part fits principal components, with the weights they should have, to prepared stars that they were not
-learned from: a perfect model reaches a reduced chi-square of 1.
+learned from. A perfect model has a reduced chi-square above 1, since errors are not what they are claimed to be.
 """
 import argparse, resource, tempfile, time
 from pathlib import Path

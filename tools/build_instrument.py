@@ -268,7 +268,7 @@ def differences(visits, levels, sky, depth):
 DARK_SKY, CLEAR = .3, .03   # of the star's light, and optical depth: pixels that are called plain
 FEWEST = 100                # pixels that a scatter is taken from
 
-def plain_noise(all_differences):
+def plain_noise(all_differences, sky_left=0., telluric_left=0.):
     "By detector: what errors are to be multiplied by, a share of the flux to add, and the scatter between stars"
     factor, floor, left = np.empty((3, 3))
     for k, chip in enumerate(CHIPS.values()):
@@ -277,10 +277,11 @@ def plain_noise(all_differences):
             plain = ~d.flagged & (d.sky < DARK_SKY) & (d.depth < CLEAR) & np.isfinite(d.pull)
             here = np.flatnonzero(plain[chip]) + chip.start
             if len(here) > FEWEST:
-                points.append((robust(d.pull[here]), np.median(d.error[here])))
-        scatter, error = np.array(points).T
-        def misfit(p, scatter=scatter, error=error):
-            return np.log(np.hypot(p[0], p[1] / error)) - np.log(scatter)
+                known = np.median(np.hypot(sky_left * d.sky[here], telluric_left * d.depth[here]))
+                points.append((robust(d.pull[here]), np.median(d.error[here]), known))
+        scatter, error, known = np.array(points).T
+        def misfit(p, scatter=scatter, error=error, known=known):
+            return np.log(np.hypot(p[0], np.hypot(p[1], known) / error)) - np.log(scatter)
         fit = least_squares(misfit, [.9, .005], loss='soft_l1', f_scale=.1)
         factor[k], floor[k], left[k] = *np.abs(fit.x), robust(fit.fun)
     return factor, floor, left
@@ -506,13 +507,16 @@ def measure(real):
     visits = read_visits(real, native_bits)
     levels = sky_levels(visits, pattern, depth).clip(1e-3)
     pulls = list(differences(visits, levels, pattern, depth))
-    factor, floor, spread = plain_noise(pulls)
+    sky_left = telluric_left = 0.
+    for _ in range(2):
+        factor, floor, spread = plain_noise(pulls, sky_left, telluric_left)
+        sky_lines = line_residuals(pulls, pattern, LINE_RISES, lambda d: d.sky, factor, floor)
+        telluric_lines = line_residuals(pulls, depth, TELLURIC_LINE,
+                                        lambda d: np.where((d.sky < DARK_SKY) & ~d.flagged, d.depth, 0), factor, floor)
+        sky_left, telluric_left = sky_lines[3], telluric_lines[3]
     print(f'{len(visits.flux)} visits, {len(pulls)} pairs; errors times {factor.round(2)}, and {floor.round(4)} of the '
           f'flux; scatter of the logarithm {spread.round(2)}')
 
-    sky_lines = line_residuals(pulls, pattern, LINE_RISES, lambda d: d.sky, factor, floor)
-    telluric_lines = line_residuals(pulls, depth, TELLURIC_LINE,
-                                    lambda d: np.where((d.sky < DARK_SKY) & ~d.flagged, d.depth, 0), factor, floor)
     for name, lines in (('sky', sky_lines), ('telluric', telluric_lines)):
         print(f'{len(lines[0])} {name} lines, of which {lines[3]:.3f} is left; by line (5, 50, 95 %) '
               f'{np.percentile(lines[2], [5, 50, 95]).round(3)}')
