@@ -15,7 +15,7 @@ from stellar_gen.simulate.calibration import calibration, synthesize, with_real_
 from stellar_gen.simulate.stars import in_grid, sample_labels
 from stellar_gen.simulate.survey import observe
 
-NUISANCES = ['rv', 'vhelio', 'v_obs', 'persistence', 'snr']  # columns of the simulator that the models do not know
+NUISANCES = ['rv', 'vhelio', 'v_obs', 'visits', 'persistence', 'snr']  # columns of the simulator that the models do not know
 GIANTS = .7     # share of the giants
 FIRST_SEED = 9  # of a star's own random numbers, so that they differ from those of simulated stars
 PART = 512      # stars at a time
@@ -49,7 +49,7 @@ def real_like(folder: Path, n: int, seed: int) -> Spectra:
     for kind, number in (('giant', giants), ('dwarf', n - giants)):
         table = real_labels(models[0], kind, number, seed)
         drawn = sample_labels(number, seed, {kind: 1}, first)
-        table = table[LABELS].assign(kind=kind, **drawn[NUISANCES])
+        table = table[LABELS].assign(kind=kind, unclaimed=0., **drawn[NUISANCES])
         for start in range(0, number, PART):
             some = table[start:start + PART].reset_index(drop=True)
             flux = real_flux(models, some, kind)

@@ -269,11 +269,12 @@ def _noise(visits: int, rng: np.random.Generator) -> np.ndarray:
     waves = np.interp(np.arange(len(white)), knots, size * rng.standard_normal(len(knots)))
     return np.convolve(white, _noise_kernel(), 'same') + waves
 
-def _true_error(var: np.ndarray, light: np.ndarray, visits: int, rng: np.random.Generator) -> np.ndarray:
+def _true_error(var: np.ndarray, light: np.ndarray, star: dict, rng: np.random.Generator) -> np.ndarray:
     "Standard deviation of the noise (P,), from the variance that is claimed"
-    real = _measured()
-    factor = real.error_factor * np.exp(real.error_scatter * rng.standard_normal(len(real.error_factor)))
-    return np.sqrt(_spread(factor**2) * var + (_spread(real.error_floor) * light)**2 / visits)
+    real, unclaimed = _measured(), star.get('unclaimed', 1.)
+    factor = real.error_factor**unclaimed * np.exp(real.error_scatter * rng.standard_normal(len(real.error_factor)))
+    floor = _spread(unclaimed * real.error_floor) * light
+    return np.sqrt(_spread(factor**2) * var + floor**2 / star.get('visits', 1))
 
 # %% ../../nbs/00i_survey.ipynb #75f42e44
 class Recorded(NamedTuple):
@@ -299,7 +300,7 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
 
     odd = KINDS.get(star.get('anomaly', ''), Kind())
     recorded, sky = odd.record(light, seen.glow, seen.expected, star.get('amplitude', 0.), rng)
-    out = recorded + sky + seen.telluric + _true_error(seen.var, light, count, rng) * _noise(count, rng)
+    out = recorded + sky + seen.telluric + _true_error(seen.var, light, star, rng) * _noise(count, rng)
 
     bad = (bits & NO_VALUE) > 0
     out[bad] = level[bad] * (1 + 3 * rng.standard_normal(bad.sum()))
@@ -346,7 +347,7 @@ def _odd_labels(block: Block) -> pd.DataFrame:
     "Labels of the rows of a block, with what is odd about them"
     rows = np.arange(block.first, block.first + len(block.kinds))
     labels = sample_labels(len(rows), block.seed, block.mix, block.first)
-    labels = labels.assign(anomaly=block.kinds, amplitude=block.amplitudes, row=rows, seed=block.seed)
+    labels = labels.assign(anomaly=block.kinds, amplitude=block.amplitudes, row=rows, seed=block.seed, unclaimed=0.)
     for i in np.flatnonzero(block.kinds):
         kind, star = KINDS[block.kinds[i]], labels.iloc[i].to_dict()
         changed = _odd_labels_of(kind, int(rows[i]), block.seed, star, block.amplitudes[i])
