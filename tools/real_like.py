@@ -15,7 +15,7 @@ from stellar_gen.simulate.calibration import calibration, synthesize, with_real_
 from stellar_gen.simulate.stars import in_grid, sample_labels
 from stellar_gen.simulate.survey import observe
 
-NUISANCES = ['rv', 'vhelio', 'v_obs', 'visits', 'persistence', 'snr']  # columns of the simulator that the models do not know
+NUISANCES = ['rv', 'vhelio', 'v_obs', 'visits', 'persistence', 'afterglow', 'snr']  # columns of the simulator that the models do not know
 GIANTS = .7     # share of the giants
 FIRST_SEED = 9  # of a star's own random numbers, so that they differ from those of simulated stars
 PART = 512      # stars at a time
