@@ -77,6 +77,7 @@ _M_DWARFS = (2500., 2800., 3100., 3400.)       # K
 _SINGLE_PEAKS = (50., 120., 300.)              # one standard deviation of emission lines, km/s
 _DOUBLE_PEAKS = ((100., 60.), (200., 80.))     # half the distance of two peaks, and their width, km/s
 _SHINING = 0.3                                 # of the continuum, in Br 11
+_N_SHINING = len(_SINGLE_PEAKS) + len(_DOUBLE_PEAKS) + 1  # templates, the last ones
 
 def _emission_profiles() -> np.ndarray:  # (5,8575)
     "Emission in the Brackett lines, with one peak and with two"
@@ -188,7 +189,6 @@ class _Search:
         self.lags = np.arange(-self.most, self.most + 1)          # (L,), pixels
         self.step = np.log1p(grid.pixel_kms/C_KMS)                # of the logarithm of the wavelength
         self.width = int(_CONTINUUM_KMS/grid.pixel_kms)           # pixels
-        self.shines = templates.max(1) > 1 + _SHINING/2           # (T,)
         lines = 1 - templates.astype(float)
         lines -= uniform_filter1d(lines, self.width, axis=1, mode='nearest')
         self.lines = np.pad(lines, ((0, 0), (self.most, self.most)))  # (T,P+2*most)
@@ -264,10 +264,12 @@ def residual_velocity(
 ) -> pd.DataFrame:
     "Velocities by which spectra are out of their rest frame"
     _check_templates(grid, templates)
-    search = _Search(grid, velocity_templates() if templates is None else templates, farthest)
+    shining = 0 if templates is not None else _N_SHINING
+    templates = velocity_templates() if templates is None else templates
+    search = _Search(grid, templates, farthest)
     starts = range(0, max(len(flux), 1), _STARS_AT_A_TIME)
     some = [slice(start, start + _STARS_AT_A_TIME) for start in starts]
     found = pd.concat([search(flux[rows], ivar[rows]) for rows in some], ignore_index=True)
     certain = (found.significance > _LEAST_CERTAIN) & (found.share > _LEAST_SHARE) & (found.second < _TWO_STARS)
-    largest = np.where(search.shines[found.template], max(most, _WIND_KMS), most)
+    largest = np.where(found.template >= len(templates) - shining, max(most, _WIND_KMS), most)
     return found.assign(flag=certain & (found.velocity.abs() > largest))
