@@ -163,7 +163,7 @@ def test_labels_are_read(model, normal):
     off = found.teff[known] - normal.meta.teff[known]
     assert off.std() < 0.5 * normal.meta.teff.std()
     assert (off.abs() < 3 * found.e_teff[known]).mean() > 0.8
-    assert found.type[known].isin(['F', 'G', 'K']).any() or found.type[known].str.len().gt(0).all()
+    assert found.type[found.type != ''].str[0].isin(['F', 'G', 'K']).mean() > 0.8
 
 
 def test_generated_stars_are_on_the_grid(model, normal):
