@@ -199,7 +199,7 @@ def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.
     "All visits of a star, combined"
     real, count = _measured(), max(int(star.get('visits', 1)), 1)
     light, level = light.astype(np.float32), level.astype(np.float32)
-    snr = star['snr'] / np.sqrt(count)
+    snr = float(star['snr'] / np.sqrt(count))   # a plain number leaves arrays in single precision
     detectors = _spread(real.detectors[rng.integers(len(real.detectors))])
     relative = real.error_shape / (detectors * snr)
     photon = (level * relative)**2 * (PHOTON_SHARE * np.maximum(light, 0) / level + 1 - PHOTON_SHARE)
