@@ -105,7 +105,8 @@ def _reason(star: Suspect, chi2: float, tried: dict[str, Verdict], odds: Sequenc
         best = int(np.where(as_good, odds, -np.inf).argmax()) if np.ptp(odds) else int(shares.argmax())
         kind, share = list(tried)[best], float(shares[best])
         return Reason(kind, share, f'{tried[kind].words} ({share:.0%} of the excess)')
-    return Reason('', float(shares.max(initial=0)), f'{_worst_stretch(star)}; no known cause explains a third of the excess')
+    words = f'{_worst_stretch(star)}; no known cause explains a third of the excess'
+    return Reason('', float(shares.max(initial=0)), words)
 
 # %% ../../nbs/05b_reasons.ipynb #30cd9e6a
 MOST_PROBABLE = 3    # kinds that are tried whatever the indicators say

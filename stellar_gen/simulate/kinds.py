@@ -51,7 +51,8 @@ def line_profile(
 ) -> np.ndarray:                    # (...), a peak is about 1 high
     "An emission line"
     x = velocity / width_kms
-    return sum(peak.height * np.exp(-.5 * ((x - peak.place) / peak.width)**2) for peak in SHAPES[shape])
+    peaks = [peak.height * np.exp(-.5 * ((x - peak.place) / peak.width)**2) for peak in SHAPES[shape]]
+    return np.sum(peaks, axis=0)
 
 def brackett_profile(
     wave: np.ndarray,               # Wavelengths (P,), vacuum Å
@@ -580,22 +581,21 @@ def displaced_misfits(
     adapted = np.linalg.solve(information + np.eye(len(changes)), pull[:, :, None])[:, :, 0]
     return (weight * residual**2).sum(1) - (pull * adapted).sum(1)
 
-# %% ../../nbs/00h_kinds.ipynb #295d5dfb
-def _best_pair(normal: Normal, allowed: np.ndarray) -> tuple[tuple[int, int], np.ndarray]:
-    "Which two of m templates fit best together, among pairs that are allowed (m,m); their amplitudes, none negative"
-    visible = np.maximum(normal.visible.diagonal(), _INVISIBLE)
-    one = np.maximum(normal.pull, 0)**2 / visible                              # (m,), of each alone
-    determinant = visible[:, None] * visible - normal.visible**2               # (m,m)
-    solvable = determinant > 1e-6 * visible[:, None] * visible
-    first = normal.pull[:, None] * visible - normal.pull * normal.visible      # times the determinant
-    both = solvable & (first > 0) & (first.T > 0)
-    safe = np.where(both, determinant, 1)
-    gain = np.where(both, (first * normal.pull[:, None] + first.T * normal.pull) / safe, np.maximum(one[:, None], one))
-    i, j = np.unravel_index(np.where(allowed, gain, -np.inf).argmax(), gain.shape)
-    if both[i, j]:
-        return (int(i), int(j)), np.array([first[i, j], first[j, i]]) / safe[i, j]
-    return (int(i), int(j)), np.where(one[[i, j]] >= one[[j, i]], np.maximum(normal.pull, 0)[[i, j]] / visible[[i, j]], 0)
+# %% ../../nbs/00h_kinds.ipynb #dee57567
+_RIDGE = 1e-6  # of the largest information, for templates that are nothing, such as a star that is not displaced
 
+def _best_pair(normal: Normal, apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Numbers of the two of m templates that fit best together, and their amplitudes; pairs must be `apart` (m,m)"
+    pairs = np.argwhere(np.triu(apart))                                        # (n,2)
+    information = normal.visible[pairs[:, :, None], pairs[:, None, :]]         # (n,2,2)
+    information = information + _RIDGE * normal.visible.max() * np.eye(2)
+    pull = normal.pull[pairs]                                                  # (n,2)
+    amplitudes = np.linalg.solve(information, pull[:, :, None])[:, :, 0]
+    gain = np.where((amplitudes >= 0).all(1), (amplitudes * pull).sum(1), -np.inf)
+    best = int(gain.argmax())
+    return pairs[best], np.maximum(amplitudes[best], 0)
+
+# %% ../../nbs/00h_kinds.ipynb #295d5dfb
 @add_kind
 class Binary(Kind):
     "Two stars in one fibre, with lines apart"
@@ -606,7 +606,7 @@ class Binary(Kind):
     needs = 'logarithmic pixels'
     LIGHT = .8                             # of the companion over that of the star
     APART = (60., 140.)                    # km/s
-    BESIDE = (-.3, 1.3)                    # where the velocity of the header may lie, from one star (0) to the other (1)
+    BESIDE = (-.3, 1.3)                    # where the header's velocity may lie, from one star (0) to the other (1)
     AT_ONE = .4                            # how often it is that of the brighter star
     TRIED = np.arange(-180, 181, 10)       # km/s
     CLOSEST = 40                           # km/s, from one set of lines to the other
@@ -631,23 +631,21 @@ class Binary(Kind):
         return _together(first, second, self.LIGHT * amplitude)
 
     def undo(self, star):
-        return either(self.both(star), self.one_at_rest(star))
+        return either(self.without_both(star), self.beside_one(star))
 
-    def both(self, star):
+    def without_both(self, star):
         "The star without both sets of lines, in the place of which it has one at rest"
         moved = _each(star.drawn, star, rv=self.TRIED) * star.grid.lit                 # (m,P)
         normal = normal_equations(moved, star.residual, star.weight, star.tangents)
-        apart = abs(np.subtract.outer(self.TRIED, self.TRIED)) >= self.CLOSEST
-        pair, shares = _best_pair(normal, apart)
-        flux = (star.flux - shares @ moved[list(pair)]).astype(np.float32)
-        errors = 1 / np.sqrt(np.maximum(normal.visible.diagonal()[list(pair)], _INVISIBLE))
+        pair, shares = _best_pair(normal, abs(np.subtract.outer(self.TRIED, self.TRIED)) >= self.CLOSEST)
+        flux = (star.flux - shares @ moved[pair]).astype(np.float32)
+        error = np.max(np.maximum(normal.visible.diagonal()[pair], 1)**-.5)
 
         def judge(drawn):
             left = float(star.left(flux, star.ivar, drawn[0]))
-            velocities, light = self.two_sets(self.TRIED[list(pair)], shares)
-            inflation = np.sqrt(_per_pixel(left, star.n_pix))
-            size = Size(light.min() / light.sum(), errors.max() * inflation / light.sum())
-            return self.verdict(left, size, velocities)
+            velocities, light = self.two_sets(self.TRIED[pair], shares)
+            size = Size(light.min(), error * np.sqrt(_per_pixel(left, star.n_pix)))
+            return self.verdict(left, Size(*np.array(size) / light.sum()), velocities)
         return Hypothesis(flux[None], star.ivar[None], judge)
 
     def two_sets(self, velocities, shares):
@@ -660,33 +658,31 @@ class Binary(Kind):
         brighter = np.argsort(light)[1:]
         return velocities[brighter], light[brighter]
 
-    def one_at_rest(self, star):
+    def beside_one(self, star):
         "The star moved so that one set of lines is at rest, in several ways; the other set is found beside it"
         lags = self.resting_lags(star)
         flux, ivar = _moved_back(star.flux, lags), _moved_back(star.ivar, lags)
-        away = self.TRIED[abs(self.TRIED) >= self.CLOSEST]
 
         def judge(drawn):
-            best = None
-            for seen, known, one, lag in zip(flux, ivar, drawn.astype(float), lags):
-                moved = (_each(one, star, rv=away) + one - 1) * star.grid.lit
-                weight = with_scatter(known.astype(float), star.scatter)
-                residual = np.where(known > 0, seen - one, 0)
-                shares, gains = fit_templates(moved, residual, weight, star.tangents)
-                k = int(gains.argmax())
-                left = float((weight * residual**2).sum() - gains[k])
-                if best is None or left < best[0]:
-                    best = left, Size(shares[k], shares[k] / np.sqrt(max(gains[k], _INVISIBLE))), away[k], lag
-            left, size, velocity, lag = best
-            both = 1 + size.value
-            size = Size(size.value / both, size.error / both**2 * np.sqrt(_per_pixel(left, star.n_pix)))
-            at_rest = round(lag * star.grid.pixel_kms)
-            return self.verdict(left, size, np.array([at_rest, at_rest + velocity]))
+            found = [self.second_set(star, *one) for one in zip(flux, ivar, drawn.astype(float))]
+            best = int(np.argmin([left for left, _, _ in found]))
+            left, ratio, velocity = found[best]
+            light = Size(ratio.value / (1 + ratio.value), ratio.error / (1 + ratio.value)**2)
+            at_rest = round(lags[best] * star.grid.pixel_kms)
+            return self.verdict(left, light, np.array([at_rest, at_rest + velocity]))
         return Hypothesis(flux, ivar, judge)
 
-    def verdict(self, left, size, velocities):
-        "Of two sets of lines; one alone is no binary"
-        return Verdict(left, self.words(size, velocities), size.sigma if size.value > self.FAINTEST else 0.)
+    def second_set(self, star, flux, ivar, drawn):
+        "What is left of a star (P,) without a second set of lines; its light over that of the first; its velocity"
+        away = self.TRIED[abs(self.TRIED) >= self.CLOSEST]
+        lines = (_each(drawn, star, rv=away) + drawn - 1) * star.grid.lit              # (m,P)
+        weight = with_scatter(ivar.astype(float), star.scatter)
+        residual = np.where(ivar > 0, flux - drawn, 0)
+        ratios, gains = fit_templates(lines, residual, weight, star.tangents)
+        best = int(gains.argmax())
+        left = float((weight * residual**2).sum() - gains[best])
+        error = ratios[best] / np.sqrt(max(gains[best], _INVISIBLE)) * np.sqrt(_per_pixel(left, star.n_pix))
+        return left, Size(ratios[best], error), away[best]
 
     def resting_lags(self, star):
         "Displacements (m,), in pixels, at which the star fits best"
@@ -697,48 +693,140 @@ class Binary(Kind):
         minima = minima if len(minima) else misfit.argmin(keepdims=True)
         return searched[minima[np.argsort(misfit[minima])[:self.RESTING]]]
 
+    def verdict(self, left, size, velocities):
+        "Of two sets of lines; one alone is no binary"
+        return Verdict(left, self.words(size, velocities), size.sigma if size.value > self.FAINTEST else 0.)
+
     def words(self, size, velocities):
         return (f'two sets of lines, at {velocities.min():+d} and {velocities.max():+d} km/s, '
                 f'one of them with {size.percent()} of the light')
 
-# %% ../../nbs/00h_kinds.ipynb #f743cb1d
-EMISSION_LINES = {   # vacuum Å, of ionized gas and of the disks of Be stars (Steele & Clark 2001, Chojnowski et al. 2015)
-    '[Fe II]': (15339., 15999., 16440., 16642., 16773.),
-    'Fe II': (16792., 16878.),
-    'C I': (16895.,),
-}
-_BY_NAME_KMS = 100.    # within which a line is taken for one of them
+# %% ../../nbs/00h_kinds.ipynb #44d1c9a0
+EMISSION_WINDOW = 480                                 # pixels to either side of a line
+EMISSION_WIDTHS = (40, 60, 90, 130, 190, 280, 400)    # that are tried, km/s
+EMISSION_LAGS = np.arange(-145, 146, 3)               # velocities that are tried, pixels: up to 600 km/s
 
-def _named(wavelength: float) -> str:
-    "A wavelength in words, with the line that lies there, if one is known"
-    near = [name for name, lines in EMISSION_LINES.items()
-            if np.min(np.abs(np.array(lines) / wavelength - 1)) * C_KMS < _BY_NAME_KMS]
-    return f'{wavelength:,.0f} Å ({near[0] if near else "unidentified"})'
-
-class FittedLines(NamedTuple):
+class EmissionLines(NamedTuple):
     "Brackett lines of one shape, width and velocity, each of its own height"
     shape: str
     width: float             # km/s
     velocity: float          # km/s
     heights: np.ndarray      # (lines,), of the continuum, none negative
-    errors: np.ndarray       # (lines,), infinite where nothing is known
+    errors: np.ndarray       # (lines,), very large where nothing is known
 
     def profiles(self, wave: np.ndarray) -> np.ndarray:  # (lines,P)
         "Each line, 1 high"
-        away = (wave / np.array(list(BRACKETT.values()))[:, None] - 1) * C_KMS - self.velocity
-        return line_profile(away, self.width, self.shape)
+        return line_profile(_brackett_velocity(wave) - self.velocity, self.width, self.shape)
 
     @property
     def reach(self) -> float:
         "From the middle of a line to where nothing is left of it, km/s"
         return self.width * max(abs(peak.place) + 3 * peak.width for peak in SHAPES[self.shape])
 
+    def equivalent_width(self, level: int) -> float:
+        "Of the line of an upper level if it is 1 high, Å"
+        area = sum(peak.height * peak.width for peak in SHAPES[self.shape]) * np.sqrt(2 * np.pi) * self.width
+        return area / C_KMS * BRACKETT[level]
+
+def _brackett_velocity(wave: np.ndarray) -> np.ndarray:  # (lines,P), km/s
+    "Of each pixel from each line"
+    return (wave / np.array(list(BRACKETT.values()))[:, None] - 1) * C_KMS
+
+@lru_cache
+def _brackett_windows() -> np.ndarray:  # (lines,2 EMISSION_WINDOW+1)
+    "Pixels of the APOGEE grid around each line; -1 beyond the grid, or where another line is nearer"
+    away = abs(_brackett_velocity(APOGEE.wave))
+    pixels = away.argmin(1)[:, None] + np.arange(-EMISSION_WINDOW, EMISSION_WINDOW + 1)
+    inside = (pixels >= 0) & (pixels < len(APOGEE))
+    on_grid = away.min(1, keepdims=True) < 2 * APOGEE.pixel_kms
+    nearest = away.argmin(0)[np.clip(pixels, 0, len(APOGEE) - 1)]
+    own = nearest == np.arange(len(pixels))[:, None]
+    return np.where(inside & on_grid & own, pixels, -1)
+
+@lru_cache
+def _line_bank() -> tuple[list, np.ndarray, np.ndarray]:
+    "Shape, width (km/s) and velocity (pixels) of all T lines that are tried; the lines (K,T) and their squares"
+    entries = [(shape, width, lag) for shape in SHAPES for width in EMISSION_WIDTHS for lag in EMISSION_LAGS.tolist()]
+    pixels = np.arange(-EMISSION_WINDOW, EMISSION_WINDOW + 1)
+    lines = [line_profile((pixels - lag) * APOGEE.pixel_kms, width, shape) for shape, width, lag in entries]
+    bank = np.array(lines, np.float32).T
+    return entries, bank, bank**2
+
+def fit_emission(
+    residual: np.ndarray,  # Observed less drawn flux (8575,)
+    weight: np.ndarray,    # Inverse variance (8575,)
+) -> EmissionLines:
+    "The emission lines that fit best"
+    pixels = _brackett_windows()                                               # (lines,K)
+    known = np.where(pixels >= 0, weight[pixels], 0)
+    entries, bank, squares = _line_bank()
+    pull = (known * residual[pixels]).astype(np.float32) @ bank                # (lines,T)
+    visible = known.astype(np.float32) @ squares + _INVISIBLE
+    gains = np.maximum(pull, 0)**2 / visible
+    best = int((gains.sum(0) - gains.max(0)).argmax())
+    shape, width, lag = entries[best]
+    heights = np.maximum(pull[:, best], 0) / visible[:, best]
+    return EmissionLines(shape, width, lag * APOGEE.pixel_kms, heights, visible[:, best]**-.5)
+
+# %% ../../nbs/00h_kinds.ipynb #543296aa
+KNOWN_LINES = {   # vacuum Å, of ionized gas and of the disks of Be stars (Steele & Clark 2001, Chojnowski et al. 2015)
+    '[Fe II]': (15339., 15999., 16440., 16642., 16773.),
+    'Fe II': (16792., 16878.),
+    'C I': (16895.,),
+}
+NAMED_KMS = 100.              # within which a line is taken for one of them
+OTHER_WIDTHS = (20, 40, 80, 160)  # that are tried, km/s
+OTHER_SIGNIFICANT = 10.       # errors
+OTHER_HEIGHT = .1             # of the continuum, at least
+OTHER_LINES = 3               # that are named at most
+FROM_HYDROGEN = 400.          # that they must be away from a Brackett line, km/s
+
 class OtherLine(NamedTuple):
     "An emission line that is not hydrogen's"
     wavelength: float      # Å
     size: Size             # Of the continuum
-    profile: np.ndarray    # (P,)
+    profile: np.ndarray    # (P,), 1 high
 
+    def words(self) -> str:
+        "Where it is, which line is known there, and how high it is"
+        names = [name for name, lines in KNOWN_LINES.items()
+                 if np.min(np.abs(np.array(lines) / self.wavelength - 1)) * C_KMS < NAMED_KMS]
+        name = names[0] if names else 'unidentified'
+        return f'{self.wavelength:,.0f} Å ({name}), {self.size.percent()} of the continuum'
+
+def _strongest_line(star: Suspect, residual: np.ndarray, weight: np.ndarray) -> OtherLine | None:
+    "The most significant line in a residual (P,), or None"
+    inflation = np.sqrt(_per_pixel((weight * residual**2).sum(), (weight > 0).sum()))
+    best, line = OTHER_SIGNIFICANT, None
+    for width in OTHER_WIDTHS:
+        reach = int(4 * width / star.grid.pixel_kms)
+        shape = np.exp(-.5 * (np.arange(-reach, reach + 1) * star.grid.pixel_kms / width)**2)
+        visible = np.convolve(weight, shape**2, 'same') + _INVISIBLE
+        height = np.convolve(weight * residual, shape, 'same') / visible
+        above = np.convolve(weight * (star.flux - 1), shape, 'same') / visible
+        stands_out = (above > height / 2) & (height > OTHER_HEIGHT) & (weight > 0)
+        sigma = np.where(stands_out, height * np.sqrt(visible), 0) / inflation
+        pixel = int(sigma.argmax())
+        if sigma[pixel] > best:
+            best, wavelength = sigma[pixel], star.grid.wave[pixel]
+            profile = line_profile((star.grid.wave / wavelength - 1) * C_KMS, width)
+            line = OtherLine(float(wavelength), Size(height[pixel], height[pixel] / best), profile)
+    return line
+
+def other_lines(
+    star: Suspect,
+    residual: np.ndarray,   # (P,), without hydrogen's lines
+) -> list[OtherLine]:       # The most significant first
+    "Emission lines that are not hydrogen's"
+    hydrogen = (abs(_brackett_velocity(star.grid.wave)) < FROM_HYDROGEN).any(0)
+    weight = np.where(hydrogen, 0, star.weight)
+    found: list[OtherLine] = []
+    while len(found) < OTHER_LINES and (line := _strongest_line(star, residual, weight)):
+        found.append(line)
+        weight = np.where(line.profile > .01, 0, weight)
+    return found
+
+# %% ../../nbs/00h_kinds.ipynb #f743cb1d
 @add_kind
 class Emission(Kind):
     "Lines in emission, from gas around a star"
@@ -747,24 +835,17 @@ class Emission(Kind):
     cause = 'star'
     mix = dict(hot=1)
     needs = 'the APOGEE grid'
-    HEIGHT = .25                                  # of the continuum, in Br 11
-    WIDTHS = (60., 300.)                          # km/s, of those that are made
-    MOVING, FASTEST = .5, 250.                    # share of the stars whose gas moves, and how fast at most, km/s
-    TRIED = (40, 60, 90, 130, 190, 280, 400)      # widths, km/s
-    VELOCITIES = np.arange(-145, 146, 3)          # pixels, up to 600 km/s
-    WINDOW = 480                                  # pixels to either side of a line
-    FEWEST_LINES = 3                              # that must be significant
-    SIGNIFICANT = 4.                              # errors
-    OTHER_WIDTHS = (20, 40, 80, 160)              # km/s, of other lines
-    OTHER_SIGNIFICANT = 10.                       # errors, of other lines
-    OTHERS = 3                                    # lines that are named at most
-    LEAST_HEIGHT = .1                             # of the continuum, of other lines
-    BESIDE = 400.                                 # from a line of hydrogen, where no other is looked for, km/s
+    HEIGHT = .25                      # of the continuum, in Br 11
+    WIDTHS = (60., 300.)              # km/s, of those that are made
+    MOVING, FASTEST = .5, 250.        # share of the stars whose gas moves, and how fast at most, km/s
+    FEWEST_LINES = 3                  # that must be significant
+    SIGNIFICANT = 4.                  # errors
+    AT_REST = 25.                     # km/s, up to which no velocity is said
 
     def lines(self, n, rng):
-        "Shape, width and velocity of n stars' lines"
-        shapes = rng.choice(list(SHAPES), n)
+        "Width, shape and velocity of n stars' lines"
         widths = np.exp(rng.uniform(*np.log(self.WIDTHS), n))
+        shapes = rng.choice(list(SHAPES), n)
         moving = rng.random(n) < self.MOVING
         return zip(widths, shapes, moving * rng.uniform(-self.FASTEST, self.FASTEST, n))
 
@@ -777,158 +858,73 @@ class Emission(Kind):
         return flux + amplitude * self.HEIGHT * added
 
     def undo(self, star):
-        fitted = self.fit(star, star.residual)
-        ways = [self.covered(star, fitted), self.taken_away(star, fitted)]
-        if others := self.other_lines(star, star.residual):
+        lines = fit_emission(star.residual, star.weight)
+        ways = [self.covered(star, lines), self.taken_away(star, lines)]
+        if others := other_lines(star, star.residual):
             ways.append(self.others_alone(star, others))
         return either(*ways)
 
-    # ----------------------------------------------------------------------------------------------- Brackett lines
-    def fit(self, star, residual):
-        "The lines that fit a residual (P,) best"
-        pixels = _brackett_windows(self.WINDOW)                                        # (lines,K)
-        inside = pixels >= 0
-        weight = np.where(inside, star.weight[pixels], 0)
-        bank, squares = _line_bank(self)
-        pull = (weight * residual[pixels]).astype(np.float32) @ bank                   # (lines,T)
-        visible = weight.astype(np.float32) @ squares + _INVISIBLE
-        gains = np.maximum(pull, 0)**2 / visible
-        best = int((gains.sum(0) - gains.max(0)).argmax())
-        shape, width, lag = _bank_entries(self)[best]
-        heights = np.maximum(pull, 0)[:, best] / visible[:, best]
-        return FittedLines(shape, width, lag * star.grid.pixel_kms, heights, visible[:, best]**-.5)
-
-    def together(self, star, fitted):
-        "The same lines, their heights fitted together with the latents"
-        profiles = fitted.profiles(star.grid.wave) * star.grid.lit
-        pull, visible = normal_equations(profiles, star.residual, star.weight, star.tangents)
-        root = np.linalg.cholesky(visible + _INVISIBLE * np.eye(len(visible)) * max(visible.max(), 1))
-        heights = nnls(root.T, np.linalg.solve(root, pull))[0]
-        errors = np.maximum(visible.diagonal(), _INVISIBLE)**-.5
-        return fitted._replace(heights=heights, errors=errors)
-
-    def verdict(self, star, fitted, drawn):
-        "Of a star with these lines taken away, and drawn without them (P,)"
-        without = star.flux - fitted.heights @ fitted.profiles(star.grid.wave)
-        others = self.other_lines(star, np.where(star.ivar > 0, without - drawn, 0))
-        without = without - sum((line.size.value * line.profile for line in others), np.zeros(len(without)))
-        left = float(star.left(without, star.ivar, drawn))
-        inflation = np.sqrt(_per_pixel(left, star.n_pix))
-        sigma = fitted.heights / (fitted.errors * inflation)
-        if (sigma > self.SIGNIFICANT).sum() < self.FEWEST_LINES:
-            return Verdict(np.inf, '', 0.)
-        best = int(sigma.argmax())
-        size = Size(fitted.heights[best], fitted.errors[best] * inflation)
-        return Verdict(left, self.words(size, (fitted, list(BRACKETT)[best], others)), float(sigma[best]))
-
-    def covered(self, star, fitted):
+    def covered(self, star, lines):
         "The star drawn from what lies outside its lines"
-        away = abs(_brackett_velocity(star.grid.wave) - fitted.velocity)               # (lines,P)
-        ivar = np.where((away < fitted.reach).any(0), 0, star.ivar)
+        away = abs(_brackett_velocity(star.grid.wave) - lines.velocity)                # (lines,P)
+        ivar = np.where((away < lines.reach).any(0), 0, star.ivar)
 
         def judge(drawn):
-            return self.verdict(star, self.fit(star, star.residual_from(drawn[0])), drawn[0])
+            found = fit_emission(star.residual_from(drawn[0]), star.weight)
+            return self.verdict(star, found, drawn[0])
         return Hypothesis(star.flux[None].astype(np.float32), ivar[None], judge)
 
-    def taken_away(self, star, fitted):
+    def taken_away(self, star, lines):
         "The star without its lines"
-        fitted = self.together(star, fitted)
-        without = (star.flux - fitted.heights @ fitted.profiles(star.grid.wave)).astype(np.float32)
+        lines = self.together(star, lines)
+        without = (star.flux - lines.heights @ lines.profiles(star.grid.wave)).astype(np.float32)
+        return Hypothesis(without[None], star.ivar[None], lambda drawn: self.verdict(star, lines, drawn[0]))
 
-        def judge(drawn):
-            return self.verdict(star, fitted, drawn[0])
-        return Hypothesis(without[None], star.ivar[None], judge)
-
-    # -------------------------------------------------------------------------------------------------- other lines
-    def other_lines(self, star, residual):
-        "Lines that stand out of the continuum, outside of hydrogen's, the most significant first"
-        found = []
-        hydrogen = (abs(_brackett_velocity(star.grid.wave)) < self.BESIDE).any(0)
-        weight = np.where(hydrogen, 0, star.weight)
-        inflation = np.sqrt(_per_pixel((weight * residual**2).sum(), (weight > 0).sum()))
-        for _ in range(self.OTHERS):
-            line = self.strongest(star, residual, weight, inflation)
-            if line is None:
-                break
-            found.append(line)
-            weight = np.where(line.profile > .01, 0, weight)
-        return found
-
-    def strongest(self, star, residual, weight, inflation):
-        "The most significant of them, or None"
-        best = None
-        for width in self.OTHER_WIDTHS:
-            reach = int(4 * width / star.grid.pixel_kms)
-            shape = np.exp(-.5 * (np.arange(-reach, reach + 1) * star.grid.pixel_kms / width)**2)
-            visible = np.convolve(weight, shape**2, 'same') + _INVISIBLE
-            height = np.convolve(weight * residual, shape, 'same') / visible
-            above = np.convolve(weight * (star.flux - 1), shape, 'same') / visible
-            stands_out = (above > height / 2) & (height > self.LEAST_HEIGHT) & (weight > 0)
-            sigma = np.where(stands_out, height * np.sqrt(visible), 0) / inflation
-            pixel = int(sigma.argmax())
-            if sigma[pixel] > max(self.OTHER_SIGNIFICANT, best[0] if best else 0):
-                best = sigma[pixel], width, pixel, height[pixel]
-        if best is None:
-            return None
-        sigma, width, pixel, height = best
-        wavelength = star.grid.wave[pixel]
-        profile = line_profile((star.grid.wave / wavelength - 1) * C_KMS, width)
-        return OtherLine(float(wavelength), Size(height, height / sigma), profile)
+    def together(self, star, lines):
+        "The same lines, their heights fitted together with the latents"
+        profiles = lines.profiles(star.grid.wave) * star.grid.lit
+        pull, visible = normal_equations(profiles, star.residual, star.weight, star.tangents)
+        root = np.linalg.cholesky(visible + _RIDGE * visible.max() * np.eye(len(visible)))
+        heights, _ = nnls(root.T, np.linalg.solve(root, pull))
+        return lines._replace(heights=heights, errors=np.maximum(visible.diagonal(), _INVISIBLE)**-.5)
 
     def others_alone(self, star, others):
         "The star without lines other than hydrogen's"
-        flux = star.flux - sum(line.size.value * line.profile for line in others)
+        flux = (star.flux - _sum_of(others, len(star.flux))).astype(np.float32)
 
         def judge(drawn):
-            words = 'emission at ' + self.listed(others)
+            words = f'emission at {self.listed(others)}'
             return Verdict(float(star.left(flux, star.ivar, drawn[0])), words, others[0].size.sigma)
-        return Hypothesis(flux[None].astype(np.float32), star.ivar[None], judge)
+        return Hypothesis(flux[None], star.ivar[None], judge)
 
-    # -------------------------------------------------------------------------------------------------------- words
+    def verdict(self, star, lines, drawn):
+        "Of a star with these lines, and drawn without them (P,)"
+        without = star.flux - lines.heights @ lines.profiles(star.grid.wave)
+        others = other_lines(star, np.where(star.ivar > 0, without - drawn, 0))
+        left = float(star.left(without - _sum_of(others, len(without)), star.ivar, drawn))
+        errors = lines.errors * np.sqrt(_per_pixel(left, star.n_pix))
+        sigma = lines.heights / errors
+        if (sigma > self.SIGNIFICANT).sum() < self.FEWEST_LINES:
+            return Verdict(np.inf, '', 0.)
+        best = int(sigma.argmax())
+        size = Size(lines.heights[best], errors[best])
+        return Verdict(left, self.words(size, (lines, list(BRACKETT)[best], others)), float(sigma[best]))
+
     def listed(self, others):
-        "Other lines in words"
-        return ' and '.join(f'{_named(line.wavelength)}, {line.size.percent()} of the continuum' for line in others)
+        return ' and '.join(line.words() for line in others)
 
     def words(self, size, option):
-        fitted, level, others = option
-        area = sum(peak.height * peak.width for peak in SHAPES[fitted.shape]) * np.sqrt(2 * np.pi) * fitted.width
-        angstrom = area / C_KMS * BRACKETT[level]
-        width = Size(size.value * angstrom, size.error * angstrom).text(' Å')
-        moving = f', moving at {fitted.velocity:+.0f} km/s' if abs(fitted.velocity) > _MOVING_KMS else ''
+        lines, level, others = option
+        of_one = lines.equivalent_width(level)
+        width = Size(size.value * of_one, size.error * of_one).text(' Å')
+        moving = f', moving at {lines.velocity:+.0f} km/s' if abs(lines.velocity) > self.AT_REST else ''
         more = f'; also emission at {self.listed(others)}' if others else ''
-        return (f'Brackett emission, Br {level} at {width} of equivalent width, {fitted.shape}, '
-                f'{fitted.width} km/s wide{moving}{more}')
+        return (f'Brackett emission, Br {level} at {width} of equivalent width, {lines.shape}, '
+                f'{lines.width} km/s wide{moving}{more}')
 
-_MOVING_KMS = 25.   # which is said of emission
-
-def _brackett_velocity(wave: np.ndarray) -> np.ndarray:  # (lines,P), km/s
-    "Of each pixel from each line"
-    return (wave / np.array(list(BRACKETT.values()))[:, None] - 1) * C_KMS
-
-@lru_cache
-def _brackett_windows(reach: int) -> np.ndarray:  # (lines,2 reach+1)
-    "Pixels around each line; -1 beyond the grid, or nearer to another line"
-    velocity = _brackett_velocity(APOGEE.wave)
-    middle = abs(velocity).argmin(1)
-    pixels = middle[:, None] + np.arange(-reach, reach + 1)
-    inside = (pixels >= 0) & (pixels < len(APOGEE))
-    nearest = abs(velocity).argmin(0)[np.clip(pixels, 0, len(APOGEE) - 1)]
-    on_grid = abs(velocity).min(1) < 2 * APOGEE.pixel_kms
-    own = nearest == np.arange(len(pixels))[:, None]
-    return np.where(inside & own & on_grid[:, None], pixels, -1)
-
-@lru_cache
-def _bank_entries(kind: Emission) -> list[tuple[str, float, int]]:
-    "Shape, width (km/s) and velocity (pixels) of all lines that are tried"
-    return [(shape, width, lag) for shape in SHAPES for width in kind.TRIED for lag in kind.VELOCITIES.tolist()]
-
-@lru_cache
-def _line_bank(kind: Emission) -> tuple[np.ndarray, np.ndarray]:  # (2 WINDOW+1,T), float32
-    "All lines that are tried, over a window, and their squares"
-    pixels = np.arange(-kind.WINDOW, kind.WINDOW + 1)
-    lines = np.array([line_profile((pixels - lag) * APOGEE.pixel_kms, width, shape)
-                      for shape, width, lag in _bank_entries(kind)], np.float32).T
-    return lines, lines**2
+def _sum_of(lines: list[OtherLine], pixels: int) -> np.ndarray:  # (P,)
+    "Light of lines"
+    return sum((line.size.value * line.profile for line in lines), np.zeros(pixels))
 
 # %% ../../nbs/00h_kinds.ipynb #7dd3e83d
 @add_kind
