@@ -360,8 +360,10 @@ class Suspect:
     ) -> Hypothesis:
         "The star with optical depths multiplied by several factors; errors change with the lines"
         flux = np.where(self.ivar > 0, self.flux, 1).clip(_FAINTEST)
-        slope = power * flux**(power - 1)
-        return self.try_each(flux**power, self.ivar / slope**2, options, words, nothing)
+        below = np.minimum(flux, 1)
+        slope = power * below**(power - 1)
+        changed = below**power + power * (flux - below)    # light above the continuum is no line
+        return self.try_each(changed, self.ivar / slope**2, options, words, nothing)
 
     def leave_out(
         self,
@@ -639,7 +641,7 @@ class Binary(Kind):
         normal = normal_equations(moved, star.residual, star.weight, star.tangents)
         pair, shares = _best_pair(normal, abs(np.subtract.outer(self.TRIED, self.TRIED)) >= self.CLOSEST)
         flux = (star.flux - shares @ moved[pair]).astype(np.float32)
-        error = np.max(np.maximum(normal.visible.diagonal()[pair], 1)**-.5)
+        error = max(normal.visible.diagonal()[pair].max(), _INVISIBLE)**-.5
 
         def judge(drawn):
             left = float(star.left(flux, star.ivar, drawn[0]))
