@@ -77,7 +77,7 @@ _M_DWARFS = (2500., 2800., 3100., 3400.)       # K
 _SINGLE_PEAKS = (50., 120., 300.)              # one standard deviation of emission lines, km/s
 _DOUBLE_PEAKS = ((100., 60.), (200., 80.))     # half the distance of two peaks, and their width, km/s
 _SHINING = 0.3                                 # of the continuum, in Br 11
-_N_SHINING = len(_SINGLE_PEAKS) + len(_DOUBLE_PEAKS) + 1  # templates, the last ones
+_N_SHINING = 2*(len(_SINGLE_PEAKS) + len(_DOUBLE_PEAKS))  # templates, the last ones: alone, and beside absorption
 
 def _emission_profiles() -> np.ndarray:  # (5,8575)
     "Emission in the Brackett lines, with one peak and with two"
