@@ -92,7 +92,7 @@ def velocity_templates() -> np.ndarray:  # Flux over the continuum (T,8575) on t
     "Spectra of giants and of dwarfs from M to B, and of hot stars that shine in the Brackett lines"
     stars = synthesize(_TEMPLATE_STARS).astype(float)
     shining = _SHINING * _emission_profiles()
-    return np.concatenate([stars, cool_dwarf_flux(_M_DWARFS), 1 + shining, stars[_HOT_STAR] + shining])
+    return np.concatenate([stars, cool_dwarf_flux(np.array(_M_DWARFS)), 1 + shining, stars[_HOT_STAR] + shining])
 
 # %% ../../nbs/02a_velocity.ipynb #9fa8d148
 _MODEL_ERROR = 0.02     # of the continuum: rms by which simulated lines differ from those of real stars
