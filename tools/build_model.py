@@ -1,13 +1,13 @@
 """Train the model that comes with the package, and write its card.
 
     python tools/build_model.py [--data ../shared/data/real] [--stars 40000] [--epochs 30] [--work FOLDER]
-    python tools/build_model.py --again [--data ...]
+    python tools/build_model.py --steps labels reference [--data ...]
 
 The network is trained on the simulator's survey with seed 11, of which a tenth is held out for the choice of the best
 epoch. Then the model's own error at each pixel is set by stars that look like real ones (`tools/real_like.py`); labels
 are learned from a survey with more of the rare stars (seed 14) and from stars like real ones; and normal stars to
 compare others with are simulated (seed 13) or like real ones. The card's scores are of another survey, seed 12.
-`--again` keeps the network and does the rest. With `--work` an interrupted training goes on.
+`--steps` does some of it anew, for the model that is there. With `--work` an interrupted training goes on.
 """
 import argparse
 import tempfile
@@ -29,7 +29,9 @@ from stellar_gen.train import train_store
 
 OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'/'apogee-16'
 SURVEY, TEST, NORMAL, LABELLED, FLOOR = 11, 12, 13, 14, 15  # seeds
+LEAST_ERROR = 1e-3      # of the model, of the continuum
 ERROR_STARS = 1500      # like real ones, that the model's own error is measured on
+STEPS = ['train', 'error', 'labels', 'reference']
 LABEL_STARS = 6000      # like real ones, to learn labels from
 FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
 NORMAL_REAL = .25       # share of the normal stars that are like real ones
@@ -66,16 +68,16 @@ real ones, and reads labels, learned from {n_labelled:,} stars.
 
 
 def own_error(model: TrainedModel, stars: Spectra) -> TrainedModel:
-    "The model, whose own error at each pixel is at least what these stars differ by beyond their noise"
+    "The model, whose own error at each pixel is what these stars differ by beyond their noise"
     ready = model.recipe(stars)
     recon, _ = draw(model.net, ready.flux, ready.ivar)
     seen = ready.ivar > 0
     variance = np.where(seen, 1/np.where(seen, ready.ivar, 1), 0)
-    excess = np.where(seen, (ready.flux - recon)**2 - variance, 0).sum(0) / seen.sum(0).clip(1)
-    learned = model.net.decoder.log_scatter
-    real = torch.as_tensor(np.sqrt(excess.clip(1e-12)), dtype=learned.dtype).log()
+    excess = np.where(seen, (ready.flux - recon)**2 - variance, np.nan)
+    middle = 1.5*np.nanquantile(np.abs(excess), .9, axis=0)  # a cosmic ray in one star says nothing of the others
+    error = np.sqrt(np.nanmean(np.clip(excess, -middle, middle), axis=0).clip(LEAST_ERROR**2))
     with torch.no_grad():
-        learned.copy_(torch.maximum(learned, real))
+        model.net.decoder.log_scatter.copy_(torch.as_tensor(np.log(np.nan_to_num(error, nan=LEAST_ERROR))))
     return model
 
 
@@ -136,14 +138,15 @@ def trained(folder: Path, stars: int, epochs: int) -> TrainedModel:
 
 def build(args, folder: Path):
     "Train if asked, do the rest, save"
-    if args.again:
-        model = load_model(args.out)
-    else:
-        model = trained(folder, args.stars, args.epochs)
-        save_model(model, folder/'trained', overwrite=True)
-    model = own_error(model, real_like(args.data, ERROR_STARS, SURVEY))
-    model = labelled(model, args.labelled, args.data, folder)
-    model = calibrate(model, normal_stars(args.normal, args.data))
+    if 'train' in args.steps:
+        save_model(trained(folder, args.stars, args.epochs), args.out, overwrite=True, half=True)
+    model = load_model(args.out)
+    if 'error' in args.steps:
+        model = own_error(model, real_like(args.data, ERROR_STARS, SURVEY))
+    if 'labels' in args.steps:
+        model = labelled(model, args.labelled, args.data, folder)
+    if 'reference' in args.steps:
+        model = calibrate(model, normal_stars(args.normal, args.data))
     save_model(model, args.out, overwrite=True, half=True)
     text = card(load_model(args.out), args.test, args.normal, args.labelled)
     (args.out/'card.md').write_text(text)
@@ -158,7 +161,7 @@ if __name__ == '__main__':
     p.add_argument('--test', type=int, default=2000)
     p.add_argument('--normal', type=int, default=4000, help='Normal stars to compare with')
     p.add_argument('--labelled', type=int, default=30_000, help='Simulated stars to learn labels from')
-    p.add_argument('--again', action='store_true', help='Keep the network, do the rest anew')
+    p.add_argument('--steps', nargs='+', choices=STEPS, default=STEPS, help='What to do anew')
     p.add_argument('--out', type=Path, default=OUT)
     p.add_argument('--work', type=Path, help='Folder for the survey and the training, kept')
     args = p.parse_args()
