@@ -136,7 +136,9 @@ def build(folder):
         print(f'{held.sum()} {name} of labels that were held out: rms by detector {rms(before, pixels)} before, '
               f'{rms(after, pixels)} after')
 
-    middle = 1 - cannon_giants(cannon, PIVOT[None])[0]
+    table, model, _, held = sets['giants']
+    added = label_terms((table[LABELS].to_numpy(float) - PIVOT)/SCALE) @ coefficients
+    usual = 1 - np.exp(-(model + added)[~held]).mean(0)
     everywhere = np.arange(len(APOGEE))
     on_grid = np.zeros((terms.shape[1], len(APOGEE)))
     on_grid[:, pixels] = coefficients
@@ -149,7 +151,7 @@ def build(folder):
         scale=SCALE,
         hull=KMeans(HULL, n_init=1, random_state=0).fit(scaled).cluster_centers_.astype(np.float32),
         scatter=scatter.astype(np.float16),
-        depth=np.interp(everywhere, pixels, middle).astype(np.float16),
+        depth=np.interp(everywhere, pixels, usual).astype(np.float16),
         fitted=fitted,
     )
     print(f'{OUT.name}: {OUT.stat().st_size/1e6:.2f} MB')

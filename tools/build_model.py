@@ -34,7 +34,8 @@ ERROR_STARS = 1500      # like real ones, that the model's own error is measured
 STEPS = ['train', 'error', 'labels', 'reference']
 LABEL_STARS = 6000      # like real ones, to learn labels from
 FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
-NORMAL_REAL = .25       # share of the normal stars that are like real ones
+NORMAL_REAL = .4        # share of the normal stars that are like real ones
+NORMAL_MIX = dict(giant=52, dwarf=25, hot=10, cool_dwarf=13)  # of the others: every star needs a hundred neighbours
 RARE_MIX = dict(giant=48, dwarf=24, hot=9, cool_dwarf=5, subgiant=9, supergiant=5)  # of the stars to learn labels from
 RARE_KINDS = 1 / 30     # share of the carbon-rich, and of the fast rotators, among them
 GROUPS = (('below 100', (0, 100)), ('100 to 200', (100, 200)), ('above 200', (200, 1e9)))  # by S/N
@@ -62,7 +63,7 @@ the noiseless spectrum over the true continuum, which includes the error of the 
 |---|---|---:|---:|---:|---:|
 {rows}
 
-Active latents: {active} of {latent}. It brings {n_normal:,} normal stars to compare others with, a quarter of them like
+Active latents: {active} of {latent}. It brings {n_normal:,} normal stars to compare others with, two fifths of them like
 real ones, and reads labels, learned from {n_labelled:,} stars.
 """
 
@@ -102,7 +103,7 @@ def labelled(model: TrainedModel, n: int, data: Path, folder: Path) -> TrainedMo
 def normal_stars(n: int, data: Path) -> Spectra:
     "Normal stars, simulated and like real ones"
     real = real_like(data, round(NORMAL_REAL*n), NORMAL)
-    simulated = simulate(n - len(real), seed=NORMAL)
+    simulated = simulate(n - len(real), seed=NORMAL, mix=NORMAL_MIX)
     columns = ['apogee_id', 'snr']
     return concat(o.replace(meta=o.meta[columns]) for o in (simulated, real))
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import fft
+from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
 from ..data.core import APOGEE_WAVE, C_KMS, CHIPS
@@ -29,7 +30,7 @@ class Calibration(NamedTuple):
     scale: np.ndarray         # (4,), their units in the terms
     hull: np.ndarray          # (400,4), labels that cover those of the fit, in these units
     scatter: np.ndarray       # (8575,), what real giants differ by beyond their labels, of the continuum
-    depth: np.ndarray         # (8575,), depth of the lines of the giant in which `scatter` was measured
+    depth: np.ndarray         # (8575,), mean depth of the lines of the giants in which `scatter` was measured
     fitted: np.ndarray        # (1801,), True for the giants that were fitted
 
 @lru_cache
@@ -161,13 +162,18 @@ def synthesize(
 SMOOTH = .3, 1.5        # pixels, one standard deviation of the smoothing, from star to star
 SIZE_SCATTER = .2       # of the logarithm of the size, from star to star
 LEAST_DEPTH = .02       # of a line, added before depths are compared
-DEPTH_RANGE = .3, 1.3   # of the ratio of depths that the scatter follows
-_TAPS = np.arange(-6, 7)  # pixels
+DEPTH_RANGE = .5, 2.   # of the ratio of depths that the scatter follows
+COOL_SMOOTH = {1.: .55, 4.: .3, 20.: .15}  # share of the variance by standard deviation of the smoothing, pixels
 
-def _smooth_field(pixels: int, rng: np.random.Generator) -> np.ndarray:
-    "Random numbers (pixels,) of scatter 1, alike over a width that is itself random"
-    kernel = np.exp(-.5 * (_TAPS / rng.uniform(*SMOOTH))**2)
-    return np.convolve(rng.standard_normal(pixels), kernel / np.sqrt((kernel**2).sum()), 'same')
+def _smooth_field(pixels: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    "Random numbers (pixels,) of scatter 1, alike over this width (pixels)"
+    reach = int(np.ceil(4 * sigma))
+    kernel = np.exp(-.5 * (np.arange(-reach, reach + 1) / sigma)**2)
+    return fftconvolve(rng.standard_normal(pixels), kernel / np.sqrt((kernel**2).sum()), 'same')
+
+def _cool_field(pixels: int, rng: np.random.Generator) -> np.ndarray:
+    "Random numbers (pixels,) of scatter 1, alike over widths as in M dwarfs"
+    return sum(np.sqrt(share) * _smooth_field(pixels, sigma, rng) for sigma, share in COOL_SMOOTH.items())
 
 def _scatter_of(flux: np.ndarray) -> np.ndarray:
     "What warm stars (P,) differ by, pixel by pixel"
@@ -186,6 +192,9 @@ def with_real_scatter(
     for row, (star, temperature, seed) in enumerate(zip(flux, teff, seeds)):
         rng = np.random.default_rng(seed)
         size = np.exp(rng.normal(0, SIZE_SCATTER))
-        scatter = cool_scatter() if temperature < COOLEST else _scatter_of(star)
-        out[row] = star * np.exp(-size * scatter * _smooth_field(len(star), rng))
+        if temperature < COOLEST:
+            field = cool_scatter() * _cool_field(len(star), rng)
+        else:
+            field = _scatter_of(star) * _smooth_field(len(star), rng.uniform(*SMOOTH), rng)
+        out[row] = star * np.exp(-size * field)
     return out
