@@ -162,7 +162,8 @@ def synthesize(
 SMOOTH = .3, 1.5        # pixels, one standard deviation of the smoothing, from star to star
 SIZE_SCATTER = .2       # of the logarithm of the size, from star to star
 LEAST_DEPTH = .02       # of a line, added before depths are compared
-DEPTH_RANGE = .5, 2.   # of the ratio of depths that the scatter follows
+DEPTH_RANGE = 1., 2.    # of the ratio of depths that the scatter follows
+TYPICAL = .93           # keeps the mean over the giants of DR10 at The Cannon's scatter
 COOL_SMOOTH = {1.: .55, 4.: .3, 20.: .15}  # share of the variance by standard deviation of the smoothing, pixels
 
 def _smooth_field(pixels: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
@@ -179,7 +180,7 @@ def _scatter_of(flux: np.ndarray) -> np.ndarray:
     "What warm stars (P,) differ by, pixel by pixel"
     known = calibration()
     depth = ((1 - flux).clip(0) + LEAST_DEPTH) / (known.depth.clip(0) + LEAST_DEPTH)
-    return known.scatter * depth.clip(*DEPTH_RANGE)
+    return TYPICAL * known.scatter * depth.clip(*DEPTH_RANGE)
 
 # %% ../../nbs/00gb_calibration.ipynb #9543fb46
 def with_real_scatter(

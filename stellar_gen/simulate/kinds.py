@@ -974,10 +974,10 @@ class Enriched(Kind):
         return {column: star[column] + amplitude * dex for column, dex in columns.items()}
 
     def light(self, flux, star, amplitude, rng):
-        return flux**self.exponent(amplitude)
+        return np.minimum(flux, 1)**self.exponent(amplitude) * np.maximum(flux, 1)  # what exceeds 1 is no line
 
     def inject(self, flux, amplitude, rng, ivar, grid):
-        return flux**self.exponent(amplitude)
+        return np.minimum(flux, 1)**self.exponent(amplitude) * np.maximum(flux, 1)  # what exceeds 1 is no line
 
     def undo(self, star):
         exponent = self.exponent(np.array(self.TRIED)[:, None])
