@@ -48,8 +48,7 @@ def label_terms(
     products = scaled[:, first] * scaled[:, second]               # (N,10)
     t, g, m = scaled[:, 0], scaled[:, 1], scaled[:, 2]
     cubic = [t**3, t**2 * g, t**2 * m, t * g**2, t * g * m, t * m**2, g**3, g**2 * m, g * m**2, m**3]
-    cubic = np.stack(cubic, 1)                                    # (N,10)
-    return np.concatenate([np.ones((len(scaled), 1)), scaled, products, cubic], 1)
+    return np.concatenate([np.ones((len(scaled), 1)), scaled, products, np.stack(cubic, 1)], 1)
 
 # %% ../../nbs/00gb_calibration.ipynb #34e1344f
 REACH = 0.4   # in units of `Calibration.scale`: how far from a fitted star the correction is used as it is

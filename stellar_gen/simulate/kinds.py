@@ -842,6 +842,7 @@ class Emission(Kind):
     MOVING, FASTEST = .5, 250.        # share of the stars whose gas moves, and how fast at most, km/s
     FEWEST_LINES = 3                  # that must be significant
     SIGNIFICANT = 4.                  # errors
+    LOWEST = .02                      # of the continuum, twice what models of normal stars err by
     AT_REST = 25.                     # km/s, up to which no velocity is said
 
     def lines(self, n, rng):
@@ -906,9 +907,10 @@ class Emission(Kind):
         left = float(star.left(without - _sum_of(others, len(without)), star.ivar, drawn))
         errors = lines.errors * np.sqrt(_per_pixel(left, star.n_pix))
         sigma = lines.heights / errors
-        if (sigma > self.SIGNIFICANT).sum() < self.FEWEST_LINES:
+        shown = (sigma > self.SIGNIFICANT) & (lines.heights > self.LOWEST)
+        if shown.sum() < self.FEWEST_LINES:
             return Verdict(np.inf, '', 0.)
-        best = int(sigma.argmax())
+        best = int(np.where(shown, sigma, 0).argmax())
         size = Size(lines.heights[best], errors[best])
         return Verdict(left, self.words(size, (lines, list(BRACKETT)[best], others)), float(sigma[best]))
 
