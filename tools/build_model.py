@@ -34,7 +34,7 @@ ERROR_STARS = 1500      # like real ones, that the model's own error is measured
 STEPS = ['train', 'error', 'labels', 'reference']
 LABEL_STARS = 6000      # like real ones, to learn labels from
 FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
-NORMAL_REAL = .4        # share of the normal stars that are like real ones
+NORMAL_REAL = .6        # share of the normal stars that are like real ones
 NORMAL_MIX = dict(giant=52, dwarf=25, hot=10, cool_dwarf=13)  # of the others: every star needs a hundred neighbours
 RARE_MIX = dict(giant=48, dwarf=24, hot=9, cool_dwarf=5, subgiant=9, supergiant=5)  # of the stars to learn labels from
 RARE_KINDS = 1 / 30     # share of the carbon-rich, and of the fast rotators, among them
@@ -63,7 +63,7 @@ the noiseless spectrum over the true continuum, which includes the error of the 
 |---|---|---:|---:|---:|---:|
 {rows}
 
-Active latents: {active} of {latent}. It brings {n_normal:,} normal stars to compare others with, two fifths of them like
+Active latents: {active} of {latent}. It brings {n_normal:,} normal stars to compare others with, three fifths of them like
 real ones, and reads labels, learned from {n_labelled:,} stars.
 """
 
@@ -75,8 +75,8 @@ def own_error(model: TrainedModel, stars: Spectra) -> TrainedModel:
     seen = ready.ivar > 0
     variance = np.where(seen, 1/np.where(seen, ready.ivar, 1), 0)
     excess = np.where(seen, (ready.flux - recon)**2 - variance, np.nan)
-    middle = 1.5*np.nanquantile(np.abs(excess), .9, axis=0)  # a cosmic ray in one star says nothing of the others
-    error = np.sqrt(np.nanmean(np.clip(excess, -middle, middle), axis=0).clip(LEAST_ERROR**2))
+    most = 3*np.nanquantile(np.abs(excess), .9, axis=0)  # of a normal distribution, 3 scatters; beyond lies a defect
+    error = np.sqrt(np.nanmean(np.clip(excess, -most, most), axis=0).clip(LEAST_ERROR**2))
     with torch.no_grad():
         model.net.decoder.log_scatter.copy_(torch.as_tensor(np.log(np.nan_to_num(error, nan=LEAST_ERROR))))
     return model

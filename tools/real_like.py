@@ -53,7 +53,7 @@ def real_like(folder: Path, n: int, seed: int) -> Spectra:
         for start in range(0, number, PART):
             some = table[start:start + PART].reset_index(drop=True)
             flux = real_flux(models, some, kind)
-            flux = with_real_scatter(flux, some.teff, [[seed, first + start + i, FIRST_SEED] for i in range(len(some))])
+            flux = with_real_scatter(flux, some, [[seed, first + start + i, FIRST_SEED] for i in range(len(some))])
             flux = shift_and_blur(flux, rv=some.rv.to_numpy(float))
             parts.append(observe(flux, some, seed, first + start))
         first += number

@@ -18,8 +18,8 @@ from scipy.spatial import cKDTree
 
 from ..data.core import APOGEE_WAVE, C_KMS, CHIPS
 from ..instrument import transfer
-from .stars import ALPHA_ELEMENTS, COOLEST, in_grid, N_FFT, PADDING, sharp_flux, USUAL_RESOLUTION
-from .stars import _column, _ON_GRID
+from .stars import ALPHA_ELEMENTS, COOLEST, HOT_TEFF, in_grid, N_FFT, sharp_flux, USUAL_RESOLUTION
+from .stars import _column, _ON_GRID, PADDING
 from .cool import cool_dwarf_flux, cool_scatter
 
 # %% ../../nbs/00gb_calibration.ipynb #346758d0
@@ -161,8 +161,8 @@ def synthesize(
 SMOOTH = .3, 1.5        # pixels, one standard deviation of the smoothing, from star to star
 SIZE_SCATTER = .2       # of the logarithm of the size, from star to star
 LEAST_DEPTH = .02       # of a line, added before depths are compared
-DEPTH_RANGE = 1., 2.    # of the ratio of depths that the scatter follows
-TYPICAL = .93           # keeps the mean over the giants of DR10 at The Cannon's scatter
+DEPTH_RANGE = .5, 2.    # of the ratio of depths that the scatter follows
+GIANT_LOGG = 3.5        # dex, of giants: dwarfs that are not hot scatter at least as the giants do
 COOL_SMOOTH = {1.: .55, 4.: .3, 20.: .15}  # share of the variance by standard deviation of the smoothing, pixels
 
 def _smooth_field(pixels: int, sigma: float, rng: np.random.Generator) -> np.ndarray:
@@ -175,26 +175,31 @@ def _cool_field(pixels: int, rng: np.random.Generator) -> np.ndarray:
     "Random numbers (pixels,) of scatter 1, alike over widths as in M dwarfs"
     return sum(np.sqrt(share) * _smooth_field(pixels, sigma, rng) for sigma, share in COOL_SMOOTH.items())
 
-def _scatter_of(flux: np.ndarray) -> np.ndarray:
-    "What warm stars (P,) differ by, pixel by pixel"
+def _scatter_of(flux: np.ndarray, teff: float, logg: float) -> np.ndarray:
+    "What stars like this one (P,) differ by, pixel by pixel"
+    if teff < COOLEST:
+        return cool_scatter()
     known = calibration()
+    least, most = DEPTH_RANGE
+    if logg > GIANT_LOGG and teff < HOT_TEFF:
+        least = 1.
     depth = ((1 - flux).clip(0) + LEAST_DEPTH) / (known.depth.clip(0) + LEAST_DEPTH)
-    return TYPICAL * known.scatter * depth.clip(*DEPTH_RANGE)
+    return known.scatter * depth.clip(least, most)
 
 # %% ../../nbs/00gb_calibration.ipynb #9543fb46
 def with_real_scatter(
     flux: np.ndarray,        # Noiseless flux over the continuum (N,8575)
-    teff: np.ndarray,        # Effective temperatures (N,), K
+    labels: pd.DataFrame,    # `teff` (K) and `logg` (dex cgs), N rows
     seeds: list[list[int]],  # Seed of each star's random numbers
 ) -> np.ndarray:             # (N,8575)
     "Spectra that differ from star to star as real ones of the same labels do"
     out = np.empty_like(flux)
-    for row, (star, temperature, seed) in enumerate(zip(flux, teff, seeds)):
+    for row, (star, teff, logg, seed) in enumerate(zip(flux, labels.teff, labels.logg, seeds)):
         rng = np.random.default_rng(seed)
         size = np.exp(rng.normal(0, SIZE_SCATTER))
-        if temperature < COOLEST:
-            field = cool_scatter() * _cool_field(len(star), rng)
+        if teff < COOLEST:
+            field = _cool_field(len(star), rng)
         else:
-            field = _scatter_of(star) * _smooth_field(len(star), rng.uniform(*SMOOTH), rng)
-        out[row] = star * np.exp(-size * field)
+            field = _smooth_field(len(star), rng.uniform(*SMOOTH), rng)
+        out[row] = star * np.exp(-size * _scatter_of(star, teff, logg) * field)
     return out

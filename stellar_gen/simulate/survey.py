@@ -363,7 +363,7 @@ def true_flux(
 ) -> np.ndarray:         # (N,8575), float32: the light that reaches the telescope, over the true continuum
     "The noiseless normalized spectra of simulated stars"
     seeds = [[int(seed), int(row), REAL_SCATTER] for seed, row in zip(meta.seed, meta.row)]
-    flux = with_real_scatter(synthesize(meta), meta.teff, seeds)
+    flux = with_real_scatter(synthesize(meta), meta, seeds)
     for i, star in enumerate(meta.to_dict('records')):
         kind, amplitude = KINDS.get(star.get('anomaly', '')), star.get('amplitude', 0.)
         if kind and amplitude > 0:
