@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def _single(values: np.ndarray) -> np.ndarray:
 def _measured() -> Measured:
     "What `tools/build_instrument.py` has put into the package"
     with np.load(str(files('stellar_gen') / 'assets' / 'instrument.npz'), allow_pickle=False) as saved:
-        arrays = {name: _single(saved[name]) for name in saved}
+        arrays: dict[str, Any] = {name: _single(saved[name]) for name in saved}
     arrays['sky'] = np.exp(arrays['sky'])
     arrays |= {name: arrays[name].astype(np.intp) for name in ('sky_line', 'telluric_line', 'run_borders')}
     left = arrays['sky_left'][arrays['sky_line']]
