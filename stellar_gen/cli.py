@@ -33,8 +33,11 @@ Device = Annotated[Optional[str], typer.Option(
 Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace the output if it is there already.')]
 Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training stars.')]
 Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of a new model; 16 if not given.')]
+_PACKAGED = Path('apogee-16')  # the model that serves where none is given
 Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-16, which comes with the package.')]
-Inputs = Annotated[List[Path], typer.Argument(help='FITS files, folders of them, or stores.')]
+Inputs = Annotated[List[Path], typer.Argument(
+    metavar='[MODEL] SPECTRA...', help='A model folder (without one: apogee-16, which comes with the package), and '
+    'FITS files, folders of them, or stores.')]
 Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
 
 # %% ../nbs/09_cli.ipynb #7626e3d2
@@ -364,6 +367,18 @@ def _write(table, bad, out, done, quiet):
     if bad:
         raise typer.Exit(1)
 
+def _model_first(given):
+    "A model and the spectra, from what was given: the packaged model where the first is none"
+    from stellar_gen.model import is_model_name
+    first, *others = given
+    if is_model_name(first):
+        if not others:
+            raise ValueError(f'{first} is a model: name the spectra after it')
+        return first, others
+    if not first.exists() and others and '.fits' not in first.name:
+        raise ValueError(f'{first}: no such model folder, nor spectra')
+    return _PACKAGED, given
+
 def _load(model, device):
     "A model, on the CPU if no device is named"
     from stellar_gen.model import load_model
@@ -372,7 +387,6 @@ def _load(model, device):
 # %% ../nbs/09_cli.ipynb #fcbe56a0
 @app.command()
 def score(
-    model: Model,
     inputs: Inputs,
     out: Table,
     fdr: Annotated[float, typer.Option(
@@ -383,6 +397,7 @@ def score(
     quiet: Quiet = False,
 ):
     "Score spectra: anomaly, probability, flag, cause and reason, one row each."
+    model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
     from stellar_gen.anomaly.scoring import flag, score
@@ -395,13 +410,13 @@ def score(
 # %% ../nbs/09_cli.ipynb #ee5fc280
 @app.command()
 def encode(
-    model: Model,
     inputs: Inputs,
     out: Table,
     device: Device = None,
     quiet: Quiet = False,
 ):
     "Latents of spectra and their errors, z0, e_z0 and so on, one row each."
+    model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
     from stellar_gen.model import encode
@@ -411,7 +426,6 @@ def encode(
 # %% ../nbs/09_cli.ipynb #fd8494f7
 @app.command()
 def classify(
-    model: Model,
     inputs: Inputs,
     out: Table,
     guess: Annotated[bool, typer.Option(
@@ -421,6 +435,7 @@ def classify(
 ):
     """Types and labels of stars with errors (teff, e_teff, ..., type, p_type), one row each; a star unlike those
     that were learned from has a reason instead."""
+    model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
     from stellar_gen.classify.labels import classify
@@ -457,8 +472,8 @@ def _write_made(make, n, seed, out, fits, quiet):
 # %% ../nbs/09_cli.ipynb #d9493de4
 @app.command()
 def generate(
-    model: Model,
     out: Annotated[Path, typer.Option(help='Store to write, or a folder with --fits.')],
+    model: Model = _PACKAGED,
     n: Annotated[int, typer.Option('--n', min=1, help='Number of stars.')] = 100,
     teff: Annotated[Optional[float], typer.Option(help='Effective temperature, K.')] = None,
     logg: Annotated[Optional[float], typer.Option(help='Surface gravity, dex.')] = None,
@@ -499,8 +514,8 @@ def _check_folder(out):
 
 @app.command()
 def report(
-    model: Model,
-    store: Annotated[Path, typer.Argument(help='Store of spectra.')],
+    inputs: Annotated[List[Path], typer.Argument(
+        metavar='[MODEL] STORE', help='A model folder (without one: apogee-16, which comes with the package), and a store.')],
     out: Annotated[Path, typer.Option(help='Folder for report.html and scores.csv.')],
     votes: Annotated[Optional[Path], typer.Option(
         help='CSV that the page saved, to rank by: apogee_id, vote.')] = None,
@@ -511,6 +526,9 @@ def report(
     "A gallery of the stars that do not fit: a page to sort, filter and vote in."
     page = out / 'report.html'
     table = out / 'scores.csv'
+    model, (store, *more) = _model_first(inputs)
+    if more:
+        raise ValueError(f'{more[0]}: a report is of one store')
     _apart([model, store, votes], page)
     _apart([model, store, votes], table)
     _check_folder(out)
