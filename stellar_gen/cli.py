@@ -515,7 +515,8 @@ def _check_folder(out):
 @app.command()
 def report(
     inputs: Annotated[List[Path], typer.Argument(
-        metavar='[MODEL] STORE', help='A model folder (without one: apogee-16, which comes with the package), and a store.')],
+        metavar='[MODEL] STORE',
+        help='A model folder (without one: apogee-16, which comes with the package), and a store.')],
     out: Annotated[Path, typer.Option(help='Folder for report.html and scores.csv.')],
     votes: Annotated[Optional[Path], typer.Option(
         help='CSV that the page saved, to rank by: apogee_id, vote.')] = None,
