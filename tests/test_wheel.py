@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 pytestmark = pytest.mark.xdist_group('wheel')  # one worker builds it, once
-ASSETS = 14
+ASSETS = 17
 EXTRAS = {'maps', 'explain', 'flows', 'big', 'interop', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
 
