@@ -66,12 +66,15 @@ def _device(name):
 
 # %% ../nbs/09_cli.ipynb #dc34d553
 def main():  # The exit status goes to the shell
-    "Run the command; an error is one line"
-    try:
-        app()
-    except (ValueError, OSError) as error:
-        _complain(_error(error))
-        sys.exit(1)
+    "Run the command; an error is one line, and so is a warning"
+    import warnings
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where, **more: _complain(_error(message))
+        try:
+            app()
+        except (ValueError, OSError) as error:
+            _complain(_error(error))
+            sys.exit(1)
 
 @app.callback(invoke_without_command=True)
 def _main(version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False):
@@ -355,8 +358,11 @@ def _table_of(inputs, quiet, work: Callable):
 def _check_table(model, inputs, out):
     "Refuse a table that cannot be written, or not without damage"
     from stellar_gen.data.tables import check_table_path
+    from stellar_gen.data.store import is_store, SpectraStore
     check_table_path(out)
     _apart([model, *inputs], out)
+    if all(is_store(path) and not len(SpectraStore(path)) for path in inputs):
+        raise ValueError(f'{inputs[0]}: there are no spectra in it')
 
 def _write(table, bad, out, done, quiet):
     "Write the table and say so; the exit status tells whether anything is missing"
