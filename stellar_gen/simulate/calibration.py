@@ -18,7 +18,8 @@ from scipy.spatial import cKDTree
 
 from ..data.core import APOGEE_WAVE, C_KMS, CHIPS
 from ..instrument import transfer
-from .stars import ALPHA_ELEMENTS, COOLEST, HOT_TEFF, in_grid, N_FFT, sharp_flux, USUAL_RESOLUTION
+from .stars import ALPHA_ELEMENTS, COOLEST, ELEMENTS, HOT_TEFF, in_grid, N_FFT
+from .stars import sharp_flux, USUAL_RESOLUTION
 from .stars import _column, _ON_GRID, PADDING
 from .cool import cool_dwarf_flux, cool_scatter
 
@@ -140,6 +141,12 @@ def _interstellar_band(labels: pd.DataFrame) -> np.ndarray | float:
     return 1 - depth[:, None] * np.exp(-.5 * ((APOGEE_WAVE - centre[:, None]) / BAND_SIGMA)**2)
 
 # %% ../../nbs/00gb_calibration.ipynb #7139c092
+_OPTIONAL = [  # columns that count where they are there
+    'alpha_m', 'vsini', 'vmacro', 'rv', 'resolution', 'a_v', 'dib_v',
+    *(f'resolution_{chip}' for chip in CHIPS),
+    *(f'{element.lower()}_fe' for element in ELEMENTS),
+]
+
 def synthesize(
     labels: pd.DataFrame,  # `teff` (K), `logg`, `fe_h` (dex), and the columns above where known
 ) -> np.ndarray:           # Noiseless flux (N,8575) over the true continuum, float32
@@ -150,6 +157,11 @@ def synthesize(
         values = labels.iloc[first][['teff', 'logg', 'fe_h']].to_dict()
         raise ValueError(f'{bad.sum()} of {len(bad)} labels lie outside the synthetic spectra '
                          f'(first: row {first}, {values}): keep those for which in_grid is True')
+    for name in [column for column in _OPTIONAL if column in labels]:
+        unknown = ~np.isfinite(labels[name].to_numpy(float))
+        if unknown.any():
+            raise ValueError(f'{unknown.sum()} of {len(labels)} stars have no number as {name} '
+                             f'(first: row {int(unknown.argmax())}): fill it, or leave the column out')
     out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
     for start in range(0, len(labels), STARS_AT_A_TIME):
         some = slice(start, start + STARS_AT_A_TIME)
@@ -194,7 +206,7 @@ def with_real_scatter(
 ) -> np.ndarray:             # (N,8575)
     "Spectra that differ from star to star as real ones of the same labels do"
     out = np.empty_like(flux)
-    for row, (star, teff, logg, seed) in enumerate(zip(flux, labels.teff, labels.logg, seeds)):
+    for row, (star, teff, logg, seed) in enumerate(zip(flux, labels.teff, labels.logg, seeds, strict=True)):
         rng = np.random.default_rng(seed)
         size = np.exp(rng.normal(0, SIZE_SCATTER))
         if teff < COOLEST:
