@@ -66,18 +66,25 @@ def find_python(version):
             return p
 
 
+@pytest.fixture
+def room(tmp_path):
+    "A folder that is gone after the test: an environment takes gigabytes"
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 @pytest.mark.parametrize('version', ['', '3.12', '3.13'])
-def test_wheel_installs_and_scores(root, tmp_path, wheel, version):
+def test_wheel_installs_and_scores(root, room, wheel, version):
     "In an empty environment of this Python, and of others that are installed"
     base = find_python(version) if version else sys.executable
     if not base:
         pytest.skip(f'python{version} is not installed here')
     env = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'VIRTUAL_ENV'))}
-    sh(base, '-m', 'venv', tmp_path / 'env', env=env)
-    programs = tmp_path / 'env' / 'bin'
+    sh(base, '-m', 'venv', room / 'env', env=env)
+    programs = room / 'env' / 'bin'
     constraints = root / 'constraints.txt'
     sh(programs / 'python', '-m', 'pip', 'install', '-q', '--no-compile', '-c', constraints, wheel, env=env)
-    away = tmp_path / 'away'
+    away = room / 'away'
     away.mkdir()
 
     def python(code):
@@ -87,7 +94,7 @@ def test_wheel_installs_and_scores(root, tmp_path, wheel, version):
         return sh(programs / 'stellar_gen', *args, cwd=away, env=env)
 
     star = python('from stellar_gen.data import sample_paths; print(sample_paths()[1])')
-    assert star.startswith(str(tmp_path))
+    assert star.startswith(str(room))
     models = ['apogee-16']
     if not version:
         command('simulate', '--n', 150, '--out', 'survey', '-q')
