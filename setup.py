@@ -49,7 +49,7 @@ setup(
     package_data={'stellar_gen': ['assets/*', 'assets/*/*', 'py.typed', '*.mplstyle']},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','flows','explain','maps','docs')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
+    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','access','flows','explain','maps','docs')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': ['stellar_gen=stellar_gen._modidx:d']}, # nbdev: links to our pages, here and in other projects' documentation
     zip_safe=False,
 )

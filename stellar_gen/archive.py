@@ -8,8 +8,12 @@ __all__ = ['conf', 'SAS_PATHS', 'UNITS', 'sas_paths', 'fetch', 'apogee_sql', 'qu
 # %% ../nbs/00f_archive.ipynb #127e6b9f
 import hashlib
 import io
+import json
 import os
 import re
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -17,6 +21,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -38,44 +44,112 @@ class _Conf(config.ConfigNamespace):
     skyserver_url = _item('https://skyserver.sdss.org', 'SkyServer: SQL')
     vizier_url = _item('https://vizier.cds.unistra.fr', 'VizieR, or a mirror')
     gaia_url = _item('https://gea.esac.esa.int/', 'Gaia archive: ADQL')
+    simbad_url = _item('https://simbad.cds.unistra.fr', 'Simbad, or a mirror: ADQL')
     xmatch_url = _item('http://cdsxmatch.u-strasbg.fr/xmatch/api/v1/sync', 'Cross-match service of the CDS')
 
 conf = _Conf()
 
 # %% ../nbs/00f_archive.ipynb #d5398763
 SAS_PATHS = {
-    14: dict(
-        apStar='dr14/apogee/spectro/redux/r8/stars/{telescope}/{location_id}/'
-               'apStar-r8-{apogee_id}.fits',
-        aspcapStar='dr14/apogee/spectro/redux/r8/stars/l31c/l31c.2/{location_id}/'
-                   'aspcapStar-r8-l31c.2-{apogee_id}.fits',
-        apVisit='dr14/apogee/spectro/redux/r8/{telescope}/{plate}/{mjd}/'
-                'apVisit-r8-{plate}-{mjd}-{fiberid:03d}.fits',
-    ),
-    16: dict(
-        apStar='dr16/apogee/spectro/redux/r12/stars/{telescope}/{field}/'
-               '{a}Star-r12-{apogee_id}.fits',
-        aspcapStar='dr16/apogee/spectro/aspcap/r12/l33/{telescope}/{field}/'
-                   'aspcapStar-r12-{apogee_id}.fits',
-        apVisit='dr16/apogee/spectro/redux/r12/visit/{telescope}/{field}/{plate}/{mjd}/'
-                '{a}Visit-r12-{plate}-{mjd}-{fiberid:03d}.fits',
-    ),
-    17: dict(
-        apStar='dr17/apogee/spectro/redux/dr17/stars/{telescope}/{field}/'
-               '{a}Star-dr17-{apogee_id}.fits',
-        aspcapStar='dr17/apogee/spectro/aspcap/dr17/synspec_rev1/{telescope}/{field}/'
-                   'aspcapStar-dr17-{apogee_id}.fits',
-        apVisit='dr17/apogee/spectro/redux/dr17/visit/{telescope}/{field}/{plate}/{mjd}/'
-                '{a}Visit-dr17-{plate}-{mjd}-{fiberid:03d}.fits',
-    ),
-    19: dict(
-        mwmStar='dr19/spectro/astra/0.6.0/spectra/star/{shard}/mwmStar-0.6.0-{sdss_id}.fits',
-        mwmVisit='dr19/spectro/astra/0.6.0/spectra/visit/{shard}/mwmVisit-0.6.0-{sdss_id}.fits',
-    ),
+    14: {
+        'apStar': 'dr14/apogee/spectro/redux/r8/stars/{telescope}/{location_id}/'
+                  '{a}Star-r8-{apogee_id}.fits',
+        'apStar-1m': 'dr14/apogee/spectro/redux/r8/stars/{telescope}/{field}/'
+                     '{a}Star-r8-{reduction}.fits',
+        'aspcapStar': 'dr14/apogee/spectro/redux/r8/stars/l31c/l31c.2/{location_id}/'
+                      'aspcapStar-r8-l31c.2-{apogee_id}.fits',
+        'aspcapStar-1m': 'dr14/apogee/spectro/redux/r8/stars/l31c/l31c.2/{field}/'
+                         'aspcapStar-r8-l31c.2-{reduction}.fits',
+        'apVisit': 'dr14/apogee/spectro/redux/r8/{telescope}/{plate}/{mjd}/'
+                   'apVisit-r8-{plate}-{mjd}-{fiberid:03d}.fits',
+    },
+    16: {
+        'apStar': 'dr16/apogee/spectro/redux/r12/stars/{telescope}/{field}/'
+                  '{a}Star-r12-{apogee_id}.fits',
+        'apStar-1m': 'dr16/apogee/spectro/redux/r12/stars/{telescope}/{field}/'
+                     '{a}Star-r12-{reduction}.fits',
+        'aspcapStar': 'dr16/apogee/spectro/aspcap/r12/l33/{telescope}/{field}/'
+                      'aspcapStar-r12-{apogee_id}.fits',
+        'aspcapStar-1m': 'dr16/apogee/spectro/aspcap/r12/l33/{telescope}/{field}/'
+                         'aspcapStar-r12-{reduction}.fits',
+        'apVisit': 'dr16/apogee/spectro/redux/r12/visit/{telescope}/{field}/{plate}/{mjd}/'
+                   '{a}Visit-r12-{plate}-{mjd}-{fiberid:03d}.fits',
+        'apVisit-1m': 'dr16/apogee/spectro/redux/r12/visit/{telescope}/{field}/{mjd}/'
+                      'apVisit-r12-{mjd}-{reduction}.fits',
+    },
+    17: {
+        'apStar': 'dr17/apogee/spectro/redux/dr17/stars/{telescope}/{field}/'
+                  '{a}Star-dr17-{apogee_id}.fits',
+        'apStar-1m': 'dr17/apogee/spectro/redux/dr17/stars/{telescope}/{field}/'
+                     '{a}Star-dr17-{reduction}.fits',
+        'aspcapStar': 'dr17/apogee/spectro/aspcap/dr17/synspec_rev1/{telescope}/{field}/'
+                      'aspcapStar-dr17-{apogee_id}.fits',
+        'aspcapStar-1m': 'dr17/apogee/spectro/aspcap/dr17/synspec_rev1/{telescope}/{field}/'
+                         'aspcapStar-dr17-{reduction}.fits',
+        'apVisit': 'dr17/apogee/spectro/redux/dr17/visit/{telescope}/{field}/{plate}/{mjd}/'
+                   '{a}Visit-dr17-{plate}-{mjd}-{fiberid:03d}.fits',
+        'apVisit-1m': 'dr17/apogee/spectro/redux/dr17/visit/{telescope}/{field}/{mjd}/'
+                      'apVisit-dr17-{mjd}-{reduction}.fits',
+    },
+    19: {
+        'mwmStar': 'dr19/spectro/astra/0.6.0/spectra/star/{shard}/mwmStar-0.6.0-{sdss_id}.fits',
+        'mwmVisit': 'dr19/spectro/astra/0.6.0/spectra/visit/{shard}/mwmVisit-0.6.0-{sdss_id}.fits',
+    },
 }
+SAS_PATHS[15] = {kind: pattern.replace('dr14', 'dr15', 1) for kind, pattern in SAS_PATHS[14].items()}
+
+# %% ../nbs/00f_archive.ipynb #032cde23
+_OF_DR14 = dict(apred='r8', apstar='stars', aspcap='l31c', results='l31c.2')
+_VERSIONS = {  # of the reductions that were published, under the names that sdss_access has for them
+    14: _OF_DR14,
+    15: _OF_DR14,
+    16: dict(apred='r12', apstar='stars', aspcap='l33'),
+    17: dict(apred='dr17', apstar='stars', aspcap='synspec_rev1'),
+    19: dict(v_astra='0.6.0'),
+}
+_NOT_TAKEN = [(release, kind) for release in (14, 15) for kind in ('aspcapStar', 'aspcapStar-1m')]
+_OUR_WORDS = {  # for what sdss_access asks for
+    '{prefix}': '{a}',
+    '{obj}': '{apogee_id}',
+    '{location}': '{location_id}',
+    '{fiber:0>3}': '{fiberid:03d}',
+    '@sdss_id_groups|': '{shard}',
+}
+_ASK_SDSS_ACCESS = """
+import json, os, sys
+from sdss_access.path import Path
+known = {kind: os.path.expandvars(rule) for kind, rule in Path(release=sys.argv[1]).templates.items()}
+base = os.environ['SAS_BASE_DIR'] + '/'
+print(json.dumps({kind: rule.removeprefix(base) for kind, rule in known.items() if rule.startswith(base)}))
+"""
+
+# %% ../nbs/00f_archive.ipynb #6c0d22de
+def _as_pattern(rule, kind, release):
+    "A rule of sdss_access as a pattern of `SAS_PATHS`"
+    for name, version in _VERSIONS[release].items():
+        rule = rule.replace(f'{{{name}}}', version)
+    for theirs, ours in _OUR_WORDS.items():
+        rule = rule.replace(theirs, ours)
+    by_number = release in (14, 15) and kind == 'apStar'  # the field is its number there
+    return rule.replace('{field}', '{location_id}') if by_number else rule
+
+@cache
+def _sdss_access_paths(release: int) -> dict[str, str]:
+    "Patterns out of the rules of sdss_access, of the kinds that `SAS_PATHS` knows; none where it is not installed"
+    if find_spec('sdss_access') is None:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        asked = subprocess.run([sys.executable, '-c', _ASK_SDSS_ACCESS, f'dr{release}'], capture_output=True, text=True,
+                               env=os.environ | {'SAS_BASE_DIR': folder})
+    if asked.returncode:
+        warnings.warn(f'sdss_access does not say where files of DR{release} are: the paths of stellar_gen serve')
+        return {}
+    rules = json.loads(asked.stdout.splitlines()[-1])
+    return {kind: _as_pattern(rules[kind], kind, release) for kind in SAS_PATHS[release]
+            if kind in rules and (release, kind) not in _NOT_TAKEN}
 
 # %% ../nbs/00f_archive.ipynb #e027008c
-_TEXT_COLUMNS = ('apogee_id', 'telescope', 'field', 'plate')
+_TEXT_COLUMNS = ('apogee_id', 'telescope', 'field', 'plate', 'reduction')
 _NUMBER_COLUMNS = ('location_id', 'mjd', 'fiberid', 'sdss_id')
 _WHOLE = re.compile(r'(\d+)(?:\.0*)?')  # a whole number, also as a float is written
 
@@ -86,9 +160,16 @@ def _known(value, number: bool):
         return int(digits[1] if digits else value)
     return digits[1] if digits and str(value).strip() != digits[1] else str(value).strip()
 
-def _path_of(row, number, pattern, needed):
+def _is_empty(value): return pd.isna(value) or str(value).strip() == ''
+
+def _needed(pattern):
+    "What a pattern asks for"
+    return [name for name in _TEXT_COLUMNS + _NUMBER_COLUMNS if f'{{{name}' in pattern]
+
+def _path_of(row, number, pattern):
     "Path of the file of one row of a catalog"
-    empty = [name for name in needed if pd.isna(row[name]) or str(row[name]).strip() == '']
+    needed = _needed(pattern)
+    empty = [name for name in needed if _is_empty(row[name])]
     if empty:
         raise ValueError(f'row {number} has no {", ".join(empty)}, so its file cannot be found')
     values = {name: _known(row[name], name in _NUMBER_COLUMNS) for name in needed}
@@ -98,26 +179,75 @@ def _path_of(row, number, pattern, needed):
     prefix = 'as' if values.get('telescope') == 'lco25m' else 'ap'
     return pattern.format(a=prefix, **values)
 
+# %% ../nbs/00f_archive.ipynb #9ead39ff
+_ONE_METRE = 'apo1m'
+_FILE_NAME = re.compile(r'a[ps](?:Star|Visit)-[^-]+-(?:\d{5}-)?(.+)\.fits')  # reduction, night of a visit, star
+_REDUCED_AS = dict(apVisit=('reduction_id', 'alt_id', 'apogee_id'))  # by kind, columns that may hold the name
+
+def _reduction(row, kind):
+    "Name under which a star of the one-metre telescope was reduced, `''` if nothing tells"
+    named = _FILE_NAME.fullmatch(str(row.get('file', '')).strip())
+    if named:
+        return named[1]
+    columns = _REDUCED_AS.get(kind, ('reduction_id', 'apogee_id'))
+    return next((row[name] for name in columns if not _is_empty(row.get(name, ''))), '')
+
+def _pattern_names(records, patterns, kind):
+    "Names of the patterns by which the rows of a catalog find their files"
+    if kind.startswith('mwm'):
+        return [kind] * len(records)
+    single = f'{kind}-1m'
+    names = [single if str(row.get('telescope')).strip() == _ONE_METRE else kind for row in records]
+    if single in names and single not in patterns:
+        raise ValueError(f'row {names.index(single)} is of the one-metre telescope, and where this release has its {kind} '
+                         'files is not known: take apStar, whose files hold the visits too')
+    return names
+
+# %% ../nbs/00f_archive.ipynb #5d2eb9e9
+def _patterns(kind, release, rules):
+    "Patterns of a kind of files, by name: of the one-metre telescope's, too, if they are known"
+    if rules not in ('sdss_access', 'stellar_gen'):
+        raise ValueError(f"rules={rules!r}: choose 'sdss_access' or 'stellar_gen'")
+    ours = SAS_PATHS.get(release, {})
+    if kind not in ours or kind.endswith('-1m'):
+        kinds = {number: [name for name in SAS_PATHS[number] if '-1m' not in name] for number in sorted(SAS_PATHS)}
+        known = '; '.join(f'DR{number}: {", ".join(names)}' for number, names in kinds.items())
+        raise ValueError(f'DR{release} has no {kind}: choose from {known}')
+    theirs = _sdss_access_paths(release) if rules == 'sdss_access' else {}
+    return {name: theirs.get(name, ours[name]) for name in (kind, f'{kind}-1m') if name in ours}
+
+def _columns_for(patterns):
+    "Columns of a catalog that patterns ask for"
+    asked = dict.fromkeys(name for pattern in patterns for name in _needed(pattern))
+    return list(dict.fromkeys('apogee_id' if name == 'reduction' else name for name in asked))
+
+# %% ../nbs/00f_archive.ipynb #2614db7a
+_FOR_PATHS = (*_TEXT_COLUMNS, *_NUMBER_COLUMNS, 'file', 'reduction_id', 'alt_id')
+
 def sas_paths(
     # Rows of a catalog: `apogee_id`, `telescope`, `field` (DR14: `location_id`; visits: `plate`, `mjd`, `fiberid`),
-    # or `sdss_id`
+    # or `sdss_id`; for stars of the one-metre telescope `file`, too
     table: pd.DataFrame | Table | Mapping,
-    kind: str = 'apStar',  # `apStar`, `aspcapStar`, `apVisit`; in DR19 `mwmStar`, `mwmVisit`
-    release: int = 17,     # Data release: 14, 16, 17 or 19
-) -> list[str]:            # Path of each row's file below the SAS
+    kind: str = 'apStar',       # `apStar`, `aspcapStar`, `apVisit`; in DR19 `mwmStar`, `mwmVisit`
+    release: int = 17,          # Data release: 14, 15, 16, 17 or 19
+    rules: str = 'sdss_access',  # Whose, if it is installed; or `stellar_gen`: the patterns of `SAS_PATHS`
+) -> list[str]:                 # Path of each row's file below the SAS
     "Paths at which the archive keeps the spectra of a catalog"
-    if kind not in SAS_PATHS.get(release, {}):
-        known = '; '.join(f'DR{number}: {", ".join(kinds)}' for number, kinds in SAS_PATHS.items())
-        raise ValueError(f'DR{release} has no {kind}: choose from {known}')
-    rows = as_frame(table).rename(columns=str.lower)
-    pattern = SAS_PATHS[release][kind]
-    needed = [name for name in _TEXT_COLUMNS + _NUMBER_COLUMNS if f'{{{name}' in pattern]
+    patterns = _patterns(kind, release, rules)
+    rows = as_frame(table).rename(columns=str.lower).reset_index(drop=True)
+    there = [name for name in _FOR_PATHS if name in rows]
+    known = pd.DataFrame({name: _plain_column(rows[name], name=name) for name in there}, index=rows.index)
+    records = known.to_dict('records')
+    names = _pattern_names(records, patterns, kind)
+    needed = _columns_for(patterns[name] for name in dict.fromkeys(names or [kind]))
     missing = [name for name in needed if name not in rows]
     if missing:
         raise ValueError(f'to find {kind} files of DR{release} the table needs {", ".join(needed)}; '
                          f'it has no {", ".join(missing)}')
-    known = pd.DataFrame({name: _plain_column(rows[name].reset_index(drop=True), name=name) for name in needed})
-    return [_path_of(row, number, pattern, needed) for number, row in enumerate(known.to_dict('records'))]
+    for row, name in zip(records, names):
+        if name != kind:
+            row['reduction'] = _reduction(row, kind)
+    return [_path_of(row, number, patterns[name]) for number, (row, name) in enumerate(zip(records, names))]
 
 # %% ../nbs/00f_archive.ipynb #f3e82042
 class _Again(Exception):
@@ -342,12 +472,12 @@ UNITS = {name: unit for unit, names in _COLUMNS_OF.items() for name in names.spl
 # %% ../nbs/00f_archive.ipynb #b5446ed7
 _STAR_COLUMNS = """
     s.apogee_id, s.telescope, s.field, s.location_id, s.ra, s.dec, s.glon, s.glat, s.snr, s.nvisits,
-    s.vhelio_avg, s.vscatter, s.starflag, s.j, s.h, s.k,
+    s.vhelio_avg, s.vscatter, s.starflag, s.[file],
     a.teff, a.teff_err, a.logg, a.logg_err, a.fe_h, a.fe_h_err, a.m_h, a.alpha_m, a.vsini, a.aspcapflag
 """
 _VISIT_COLUMNS = """
     v.apogee_id, v.telescope, v.field, v.location_id, v.plate, v.mjd, v.fiberid, v.ra, v.dec, v.snr,
-    v.vhelio, v.bc, v.vrel, v.starflag
+    v.vhelio, v.bc, v.vrel, v.starflag, v.[file]
 """
 _QUERIES = dict(  # columns and table by what is asked for
     stars=(_STAR_COLUMNS, 'apogeeStar s JOIN aspcapStar a ON a.apstar_id = s.apstar_id'),
