@@ -238,6 +238,7 @@ def _check_once(path: str, want: _Want, names: list[str]) -> None:
 def read_catalog(
     path,          # .fits, .csv, .ecsv, .parquet, or VOTable (.vot, .xml); .fits, .csv and .ecsv also gzipped
     columns=None,  # Names to read, in any case; default all
+    optional=(),   # Further names, which are read where they are there
 ) -> pd.DataFrame:  # One row per entry, names in lower case
     "Read a catalog, or some columns of it"
     path = Path(path)
@@ -248,11 +249,12 @@ def read_catalog(
         raise ValueError(f'{shown}: name a file that ends in .{", .".join(_CATALOGS)}')
     columns = [columns] if isinstance(columns, str) else columns
     want = None if columns is None else [str(name).lower() for name in columns]
+    all_of_these = None if want is None else want + [str(name).lower() for name in optional]
     try:
-        found, names = _CATALOGS[kind](path, want)
+        found, names = _CATALOGS[kind](path, all_of_these)
     except Exception as e:  # of whatever kind: the bytes are not ours
         raise ValueError(f'{shown}: unreadable table ({_line(e)})') from e
-    _check_once(shown, want, names)
+    _check_once(shown, all_of_these, names)
     _check_complete(shown, want, found, names)
     return pd.DataFrame(found)
 
