@@ -199,8 +199,8 @@ def _pattern_names(records, patterns, kind):
     single = f'{kind}-1m'
     names = [single if str(row.get('telescope')).strip() == _ONE_METRE else kind for row in records]
     if single in names and single not in patterns:
-        raise ValueError(f'row {names.index(single)} is of the one-metre telescope, and where this release has its {kind} '
-                         'files is not known: take apStar, whose files hold the visits too')
+        raise ValueError(f'row {names.index(single)} is of the one-metre telescope, and where this release has its '
+                         f'{kind} files is not known: take apStar, whose files hold the visits too')
     return names
 
 # %% ../nbs/00f_archive.ipynb #5d2eb9e9
