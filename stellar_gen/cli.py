@@ -37,7 +37,7 @@ _PACKAGED = Path('apogee-16')  # the model that serves where none is given
 Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-16, which comes with the package.')]
 Inputs = Annotated[List[Path], typer.Argument(
     metavar='[MODEL] SPECTRA...', help='A model folder (without one: apogee-16, which comes with the package), and '
-    'FITS files, folders of them, or stores.')]
+    'FITS files, folders of them, catalogs of the Multimodal Universe, or stores.')]
 Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
 
 # %% ../nbs/09_cli.ipynb #7626e3d2
@@ -134,13 +134,14 @@ def simulate(
 # %% ../nbs/09_cli.ipynb #52d3b4df
 @app.command()
 def ingest(
-    inputs: Annotated[List[Path], typer.Argument(help='FITS files, or folders of them.')],
+    inputs: Annotated[List[Path], typer.Argument(
+        help='FITS files, folders of them, or catalogs of the Multimodal Universe.')],
     out: Annotated[Path, typer.Option(help='Store to make, or to complete.')],
     visits: Annotated[bool, typer.Option(
         '--visits', help='The single visits of apStar files instead of the combined spectrum.')] = False,
     quiet: Quiet = False,
 ):
-    "Put FITS files of any APOGEE type into a store; run again, it completes it."
+    "Put FITS files of any APOGEE type, or a catalog, into a store; run again, it completes it."
     from stellar_gen.data.store import ingest
     _apart(inputs, out)
     store = ingest(inputs, out, visits=visits, quiet=quiet)
@@ -395,14 +396,19 @@ def _stores(paths, bad):
         yield _Part(store, str(path), [f'{path}: row {i}' for i in range(len(store))])
 
 def _files(paths, quiet, bad):
-    "Spectra of some hundred files at a time; a line to `bad` for each that cannot be read"
-    from stellar_gen.data.files import fits_files, read_spectra
-    files = fits_files(paths)
+    "Some hundred spectra of files or of rows of a catalog at a time; a line to `bad` for each that cannot be read"
+    from stellar_gen.data.files import read_spectra
+    from stellar_gen.data.mmu import spectra_files, stream_mmu
+    files, of_mmu = spectra_files(paths)
     for i in range(0, len(files), _FILES_AT_A_TIME):
         spectra, failed = read_spectra(files[i:i + _FILES_AT_A_TIME], quiet=quiet)
         bad += failed.error.tolist()
         if spectra is not None:
             yield _Part(spectra, '', spectra.meta.path.tolist())
+    for block in stream_mmu(of_mmu):
+        bad += block.problems
+        if block.spectra is not None:
+            yield _Part(block.spectra, '', [f'{block.path}: row {row}' for row in block.spectra.meta.row])
 
 def _parts(paths, quiet, bad) -> Iterator[_Part]:
     "All that the paths hold, in their order"

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
@@ -88,3 +90,44 @@ def test_broken_files_leave_no_row(files, tmp_path):
     assert not s.failed.error.str.contains('\n').any()
     assert all(error.startswith(path + ':') for path, error in zip(s.failed.path, s.failed.error))
     assert np.isfinite(SpectraStore(tmp_path / 'store')[:].ivar).all()
+
+
+def nested(path, spectra):
+    "A Parquet file of these spectra, as a catalog has them"
+    lists = dict(flux=spectra.flux, ivar=spectra.ivar, bitmask=spectra.bitmask)
+    lists['lambda'] = np.tile(spectra.wave, (len(spectra), 1))
+    column = pa.StructArray.from_arrays([pa.array(array.tolist()) for array in lists.values()], names=list(lists))
+    pq.write_table(pa.table(dict(object_id=spectra.meta.apogee_id, spectrum=column)), path, row_group_size=7)
+
+
+def test_killed_ingest_of_a_catalog_is_completed(tmp_path, monkeypatch):
+    "Ten kills at random moments, each followed by a second run: every store has each star of the catalog once"
+    from stellar_gen.data import SpectraStore, concat, ingest, is_store, sample_spectra
+    monkeypatch.setattr('stellar_gen.data.mmu._ROWS', 3)
+    star = sample_spectra()[1]
+    made = [star.replace(flux=star.flux * (1 + i), meta=star.meta.assign(apogee_id=f'star {i}')) for i in range(40)]
+    (tmp_path / 'catalog').mkdir()
+    for i in range(4):
+        nested(tmp_path / 'catalog' / f'{i}.parquet', concat(made[10 * i:10 * i + 10]))
+
+    def run(out):
+        ingest(tmp_path / 'catalog', out, quiet=True)
+
+    start = time.time()
+    run(tmp_path / 'whole')
+    took = time.time() - start
+    whole = tree(tmp_path / 'whole')
+    rng = np.random.default_rng(0)
+    held = []
+    for k in range(KILLS // 2):
+        out = tmp_path / f'{k}'
+        child = multiprocessing.get_context('fork').Process(target=run, args=(out,))
+        child.start()
+        time.sleep(took * rng.uniform(.02, .95))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        held.append(len(SpectraStore(out)) if is_store(out) else -1)
+        run(out)
+        assert tree(out) == whole, f'kill {k}, after which {held[-1]} rows were there'
+    assert len(set(held)) >= 3, f'the kills were no test: rows held after each {held}'
+    print(f'rows held after each kill: {held}')

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .core import *
     from .files import *
+    from .mmu import *
     from .store import *
     from .tables import *
     from .interop import *
@@ -11,4 +12,4 @@ if TYPE_CHECKING:
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.store', 'data.tables', 'data.interop', 'instrument'])
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.store', 'data.tables', 'data.interop', 'instrument'])

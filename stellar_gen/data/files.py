@@ -555,8 +555,10 @@ def progress(
         disable=quiet or not somebody_looks,
     )
 
-def _below(folder: Path) -> Iterator[Path]:
-    "Files of spectra below a folder, and what may not be read there; what is hidden is passed over"
+_HATS = 'hats.properties'  # the file by which a catalog of Parquet files is known
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    "Folders from one down, also behind links: path, folders (those taken out are not entered), files; none is hidden"
     seen = set()
     for top, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith('.')]
@@ -564,9 +566,16 @@ def _below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(os.path.realpath(top))
-        yield from (Path(top, name) for name in folders if not _may_be_read(Path(top, name)))
-        yield from (Path(top, name) for name in names
-                    if name.lower().endswith(('.fits', '.fits.gz')) and not name.startswith('.'))
+        yield Path(top), folders, [name for name in names if not name.startswith('.')]
+
+def _below(folder: Path) -> Iterator[Path]:
+    "Files of spectra below a folder, and what may not be read there"
+    for top, folders, names in _walk(folder):
+        if _HATS in names:  # its FITS files are maps of the sky
+            folders.clear()
+            continue
+        yield from (top/name for name in folders if not _may_be_read(top/name))
+        yield from (top/name for name in names if name.lower().endswith(('.fits', '.fits.gz')))
 
 def fits_files(
     paths,           # A file or folder, or several; a folder stands for every .fits and .fits.gz below it

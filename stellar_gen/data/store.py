@@ -14,15 +14,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from .core import APOGEE, concat, Grid, Spectra
-from .files import _line, _printable, _read_all, fits_files, progress, whole
+from .files import _line, _printable, _read_all, progress, whole
+from .mmu import spectra_files, stream_mmu
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
 _CHUNK = 128  # rows
@@ -141,6 +142,7 @@ class SpectraStore:
         self.path = Path(path)
         if not is_store(self.path):
             raise ValueError(f'{path}: not a store of spectra (no spectra.zarr and meta.parquet in it)')
+        self._counts = {}  # rows of each part of the table
         self._load()
 
     def _load(self) -> None:
@@ -172,9 +174,12 @@ class SpectraStore:
         return sorted((self.path/'meta.parquet').glob('part-*.parquet'))
 
     def _count_rows(self) -> int:
-        "Number of rows that exist on disk"
+        "Number of rows that exist on disk; a part, once written, stays as it is and is counted once"
         from pyarrow.parquet import read_metadata
-        return sum(read_metadata(part).num_rows for part in self._parts)
+        counts = {part.name: self._counts.get(part.name) for part in self._parts}
+        self._counts = {name: read_metadata(self.path/'meta.parquet'/name).num_rows if n is None else n
+                        for name, n in counts.items()}
+        return sum(self._counts.values())
 
     def __len__(self) -> int:
         return self._rows
@@ -191,17 +196,19 @@ class SpectraStore:
         return pd.concat(parts, ignore_index=True)[:len(self)]  # another process may have added rows since
 
     def _failures(self) -> pd.DataFrame:
-        "All failures of all batches, also of files that were mended since"
+        "All failures of all batches, with the number of the batch, also of files that were mended since"
         paths = [self.path/'failed.parquet'/part.name for part in self._parts]
-        parts = [pd.read_parquet(path) for path in paths if path.is_file()]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_FAILURE)
+        parts = [pd.read_parquet(path).assign(part=i) for i, path in enumerate(paths) if path.is_file()]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*_FAILURE, 'part'])
 
     @property
-    def failed(self) -> pd.DataFrame:  # `path`, `error` of files that an ingest could not read
+    def failed(self) -> pd.DataFrame:  # `path`, `error` of what an ingest could not read, also of single rows of a file
         "What is missing, and why"
         failures = self._failures()
-        mended = failures.path.isin(self.meta['path']) if 'path' in self.meta else failures.path.isna()
-        last = failures[~mended].drop_duplicates(['path', 'error'], keep='last')
+        paths = self.meta['path'] if 'path' in self.meta else pd.Series(dtype=str)
+        part = np.repeat(range(len(self._counts)), list(self._counts.values()))[:len(paths)]
+        came = failures.path.map(dict(zip(paths, part)))  # the batch in which rows of that file came, if any did
+        last = failures[~(came > failures.part)].drop_duplicates(['path', 'error'], keep='last')
         return last[['path', 'error']].reset_index(drop=True)
 
     def array(
@@ -435,35 +442,72 @@ def _known_spectra(store: SpectraStore) -> dict[tuple[str, str], str]:
     rows = store.meta[['apogee_id', 'digest', 'path']].itertuples(index=False)
     return {(star, digest): path for star, digest, path in rows}
 
-def _unread(store: SpectraStore, paths: list[Path], done: set[str]) -> list[Path]:
-    "Files that are not done, nor failed before in the state they are in"
+def _is_in(store: SpectraStore, done: set[str]) -> Callable[[str, Path], bool]:
+    "Whether what has this name, of this file, is done, or failed before in the state that the file is in"
     failures = store._failures()
     states = dict(zip(failures['path'], zip(failures['size'], failures['mtime'])))
-    new = [path for path in dict.fromkeys(paths) if _printable(path) not in done]
-    return [path for path in new if states.get(_printable(path)) != _state(path)]
+
+    def is_in(name: str, path: Path) -> bool:
+        return name in done or (name in states and states[name] == _state(path))
+    return is_in
 
 def _without_repeats(
-    spectra: Spectra,                     # Of one file
-    path: Path,                           # The file
+    spectra: Spectra,                     # Of one file, or of a block of its rows
+    name: str,                            # The file, or the block
     known: dict[tuple[str, str], str],    # Files by star and fingerprint; the new ones are added
 ) -> tuple[Spectra | None, list[str]]:    # What is new, and a line for each that is not
     "The spectra of a file that are not in the store under another name"
     digests, keep, repeats = _digests(spectra), [], []
     for i, key in enumerate(zip(spectra.meta.apogee_id, digests)):
         if key in known:
-            repeats.append(f'{_printable(path)}: the same spectrum of {key[0]} as in {known[key]}')
+            repeats.append(f'{name}: the same spectrum of {key[0]} as in {known[key]}')
         else:
-            known[key] = _printable(path)
+            known[key] = name
             keep.append(i)
-    new = spectra.replace(meta=spectra.meta.assign(path=_printable(path), digest=digests))[keep] if keep else None
+    new = spectra.replace(meta=spectra.meta.assign(path=name, digest=digests))[keep] if keep else None
     return new, repeats
+
+# %% ../../nbs/00c_store.ipynb #3166a60a
+class _Found(NamedTuple):
+    "What was read of a file, or of a block of its rows"
+    name: str
+    path: Path
+    spectra: Spectra | None
+    problems: list[str]
+
+_IsIn = Callable[[str, Path], bool]
+
+def _of_files(paths: list[Path], is_in: _IsIn, visits, batch: int, workers, quiet) -> Iterator[list[_Found]]:
+    "FITS files that are not in a store yet, some hundred at a time"
+    todo = [path for path in dict.fromkeys(paths) if not is_in(_printable(path), path)]
+    results = zip(todo, progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet))
+    while some := list(islice(results, batch)):
+        yield [_Found(_printable(path), path, *read) for path, read in some]
+
+def _of_mmu(paths: list[Path], is_in: _IsIn, quiet) -> Iterator[list[_Found]]:
+    "Blocks of files of the Multimodal Universe that are not in a store yet"
+    for path in progress(paths, 'ingesting', len(paths), quiet):
+        def blocks(path: Path = path) -> Iterator:
+            return stream_mmu(path, skip=lambda name: is_in(name, path))
+        for block in _ahead(blocks):
+            yield [_Found(*block)]
+
+def _add(store: SpectraStore, some: list[_Found], known: dict[tuple[str, str], str]) -> None:
+    "Append a batch, and why something is missing from it"
+    good, failed = [], []
+    for name, path, spectra, problems in some:
+        new, repeats = (None, []) if spectra is None else _without_repeats(spectra, name, known)
+        good += [] if new is None else [new]
+        size, mtime = _state(path)
+        failed += [dict(path=name, error=line, size=size, mtime=mtime) for line in [*problems, *repeats]]
+    store.append(concat(good) if good else None, pd.DataFrame(failed))
 
 # %% ../../nbs/00c_store.ipynb #1a36246a
 def ingest(
-    paths,                      # Files or folders, or one of them
+    paths,                      # FITS files, folders of them, catalogs of the Multimodal Universe, or one of them
     out,                        # Store to make, or to complete
     visits: bool = False,       # As in `read_spectrum`
-    batch: int = 256,           # Files to a batch
+    batch: int = 256,           # FITS files to a batch
     workers: int | None = None,  # Processes; default all cores
     quiet: bool = False,        # No progress bar
 ) -> SpectraStore:              # The store; `failed` says what is not in it
@@ -472,15 +516,8 @@ def ingest(
     if store.grid != APOGEE:
         raise ValueError(f'{out}: this store is not on the APOGEE grid')
     known = _known_spectra(store)
-    todo = _unread(store, fits_files(paths), set(known.values()))
-    results = zip(progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet), todo)
-    while some := list(islice(results, batch)):
-        good, failed = [], []
-        for (spectra, problems), path in some:
-            new, repeats = (None, []) if spectra is None else _without_repeats(spectra, path, known)
-            good += [] if new is None else [new]
-            size, mtime = _state(path)
-            file = dict(path=_printable(path), size=size, mtime=mtime)
-            failed += [file | dict(error=line) for line in [*problems, *repeats]]
-        store.append(concat(good) if good else None, pd.DataFrame(failed))
+    is_in = _is_in(store, set(known.values()))
+    files, of_mmu = spectra_files(paths)
+    for some in chain(_of_files(files, is_in, visits, batch, workers, quiet), _of_mmu(of_mmu, is_in, quiet)):
+        _add(store, some, known)
     return store
