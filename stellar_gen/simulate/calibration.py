@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from ..data.core import APOGEE_WAVE, C_KMS, CHIPS
 from ..instrument import transfer
-from .stars import ALPHA_ELEMENTS, COOLEST, ELEMENTS, HOT_TEFF, in_grid, N_FFT
+from .stars import ALPHA_ELEMENTS, COOLEST, ELEMENTS, HIGHEST_LOGG, HOT_TEFF, in_grid, N_FFT
 from .stars import sharp_flux, USUAL_RESOLUTION
 from .stars import _column, _ON_GRID, PADDING
 from .cool import cool_dwarf_flux, cool_scatter
@@ -90,16 +90,34 @@ def usual_flux(labels: pd.DataFrame) -> np.ndarray:
     usual = transfer(_FREQ, resolution=USUAL_RESOLUTION, vmacro=USUAL_TURBULENCE)
     return fft.irfft(fft.rfft(sharp_flux(labels)) * usual, N_FFT)
 
+def _warm_at_rest(labels: pd.DataFrame) -> np.ndarray:
+    "Corrected model spectra (N,9408), at the usual resolving power and turbulence"
+    flux = usual_flux(labels)
+    flux[:, _ON_GRID] *= np.exp(-correction(labels))
+    return flux
+
+WARMEST_LEARNED = 2950.  # K, of the real dwarfs in the cool sequence
+
+def _cool_on_grid(labels: pd.DataFrame) -> np.ndarray:
+    "Spectra (N,8575) of dwarfs below 3,500 K, which above the warmest real one turn into models step by step"
+    teff = labels.teff.to_numpy(float)
+    flux = cool_dwarf_flux(teff)
+    weight = (teff - WARMEST_LEARNED) / (COOLEST - WARMEST_LEARNED)
+    between = weight > 0
+    if between.any():
+        coolest = labels[between].assign(teff=COOLEST, logg=labels.logg[between].clip(upper=HIGHEST_LOGG))
+        model = _warm_at_rest(coolest)[:, _ON_GRID]
+        flux[between] *= (model / cool_dwarf_flux(COOLEST))**weight[between, None]
+    return flux
+
 def _at_rest(labels: pd.DataFrame) -> np.ndarray:
     "Spectra (N,9408) as real stars have them, at the usual resolving power and turbulence"
     flux = np.ones((len(labels), N_FFT))
     cool = labels.teff.to_numpy(float) < COOLEST
     if cool.any():
-        flux[cool, _ON_GRID] = cool_dwarf_flux(labels.teff.to_numpy(float)[cool])
+        flux[cool, _ON_GRID] = _cool_on_grid(labels[cool])
     if not cool.all():
-        warm = usual_flux(labels[~cool])
-        warm[:, _ON_GRID] *= np.exp(-correction(labels[~cool]))
-        flux[~cool] = warm
+        flux[~cool] = _warm_at_rest(labels[~cool])
     return flux
 
 # %% ../../nbs/00gb_calibration.ipynb #a85a0b0e
@@ -147,6 +165,21 @@ _OPTIONAL = [  # columns that count where they are there
     *(f'{element.lower()}_fe' for element in ELEMENTS),
 ]
 
+_LIMITS = dict(vsini=(0, 1000), vmacro=(0, 100), rv=(-1500, 1500), a_v=(0, 30))  # km/s; mag
+_LIMITS |= {name: (1000, 40_000) for name in _OPTIONAL if name.startswith('resolution')}
+
+def _check_optional(labels: pd.DataFrame):
+    "Raise a ValueError unless the optional columns hold numbers that make sense"
+    for name in [column for column in _OPTIONAL if column in labels]:
+        values = labels[name].to_numpy(float)
+        least, most = _LIMITS.get(name, (-np.inf, np.inf))
+        for wrong, what, remedy in (
+                (~np.isfinite(values), f'no number as {name}', 'fill it, or leave the column out'),
+                ((values < least) | (values > most), f'{name} beyond {least:,} to {most:,}', 'leave them out')):
+            if wrong.any():
+                raise ValueError(f'{wrong.sum()} of {len(labels)} stars have {what} '
+                                 f'(first: row {int(wrong.argmax())}): {remedy}')
+
 def synthesize(
     labels: pd.DataFrame,  # `teff` (K), `logg`, `fe_h` (dex), and the columns above where known
 ) -> np.ndarray:           # Noiseless flux (N,8575) over the true continuum, float32
@@ -157,11 +190,7 @@ def synthesize(
         values = labels.iloc[first][['teff', 'logg', 'fe_h']].to_dict()
         raise ValueError(f'{bad.sum()} of {len(bad)} labels lie outside the synthetic spectra '
                          f'(first: row {first}, {values}): keep those for which in_grid is True')
-    for name in [column for column in _OPTIONAL if column in labels]:
-        unknown = ~np.isfinite(labels[name].to_numpy(float))
-        if unknown.any():
-            raise ValueError(f'{unknown.sum()} of {len(labels)} stars have no number as {name} '
-                             f'(first: row {int(unknown.argmax())}): fill it, or leave the column out')
+    _check_optional(labels)
     out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
     for start in range(0, len(labels), STARS_AT_A_TIME):
         some = slice(start, start + STARS_AT_A_TIME)

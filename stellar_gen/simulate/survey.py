@@ -152,6 +152,15 @@ class Visit(NamedTuple):
     telluric: np.ndarray  # What is left of telluric lines
     bits: np.ndarray
 
+def _flags(here: slice, sky: float, rng: np.random.Generator) -> np.ndarray:
+    "Bits of pixels with sky lines brighter than this many median skies, with telluric lines and with ghosts"
+    real = _measured()
+    bits = (real.sky_spread[here] > max(sky, LEAST_FLAGGED)) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
+    deep = np.float32(np.exp(rng.normal(*real.telluric_flag)))
+    bits |= (real.depth_spread[here] > deep) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
+    bits |= (real.ghost[here] > rng.random()) * np.int32(APOGEE_PIXMASK.LITTROW_GHOST)
+    return bits
+
 def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int, snr: float,
            threshold: float, rng: np.random.Generator) -> Visit:
     "One visit of a star, from its light, the level of its detectors, and the variance of its photons and read-out"
@@ -171,10 +180,7 @@ def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int,
     wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)).astype(np.float32) * real.telluric_left
     telluric = light * depth * wrong[real.telluric_line[here]]
 
-    bits = (real.sky_spread[here] > max(threshold / night, LEAST_FLAGGED)) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
-    deep = np.float32(np.exp(rng.normal(*real.telluric_flag)))
-    bits |= (real.depth_spread[here] > deep) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
-    bits |= (real.ghost[here] > rng.random()) * np.int32(APOGEE_PIXMASK.LITTROW_GHOST)
+    bits = _flags(here, threshold / night, rng)
     return Visit(var, level * night * glow, level * night * real.residue[here], telluric, bits)
 
 # %% ../../nbs/00i_survey.ipynb #1ad0253a
@@ -309,6 +315,19 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
     return Recorded(*(np.where(APOGEE.lit, column, nothing) for column, nothing in zip(columns, NOTHING)))
 
 # %% ../../nbs/00i_survey.ipynb #af2d427c
+_LEAST = dict(snr=1e-3, visits=1, v_obs=-np.inf)  # of what an observation needs, where it is given
+
+def _check_observed(labels: pd.DataFrame):
+    "Raise a ValueError unless stars can be observed"
+    if 'snr' not in labels:
+        raise ValueError('no column snr: give the median S/N per pixel of each star')
+    for name in [column for column in _LEAST if column in labels]:
+        values = labels[name].to_numpy(float)
+        wrong = ~(np.isfinite(values) & (values >= _LEAST[name]))
+        if wrong.any():
+            raise ValueError(f'{wrong.sum()} of {len(labels)} stars cannot be observed with {name} of '
+                             f'{values[wrong][0]:g} (first: row {int(wrong.argmax())}): leave them out')
+
 def observe(
     flux: np.ndarray,      # Noiseless normalized flux (N,8575)
     labels: pd.DataFrame,  # `teff` (K), `snr` (median, per pixel); `v_obs` (km/s), `a_v` (mag), `visits` ... if known
@@ -318,6 +337,7 @@ def observe(
 ) -> Spectra:              # Uncalibrated flux, `ivar` and bitmask, as from a file; `meta` holds the labels
     "Record spectra with an imperfect instrument"
     labels = labels.reset_index(drop=True)
+    _check_observed(labels)
     stars = labels.to_dict('records')
     random = [np.random.default_rng([seed, first + i, 1]) for i in range(len(labels))]
     rows = [_record(*star) for star in zip(flux, stars, random)]
