@@ -3,8 +3,9 @@
     python tools/build_model.py [--data ../shared/data/real] [--stars 40000] [--epochs 30] [--work FOLDER]
     python tools/build_model.py --steps labels reference [--data ...]
 
-The network is trained on the simulator's survey with seed 11, of which a tenth is held out for the choice of the best
-epoch. Then the model's own error at each pixel is set by stars that look like real ones (`tools/real_like.py`); labels
+The network is trained on the simulator's survey with seed 11 and on stars that look like real ones
+(`tools/real_like.py`); a tenth of both is held out for the choice of the best epoch. Then the model's own error at each
+pixel is set by stars like real ones; labels
 are learned from a survey with more of the rare stars (seed 14) and from stars like real ones; and normal stars to
 compare others with are simulated (seed 13) or like real ones. The card's scores are of another survey, seed 12.
 `--steps` does some of it anew, for the model that is there. With `--work` an interrupted training goes on.
@@ -34,6 +35,7 @@ REAL = Path(__file__).parent.parent/'benchmarks'/'real.py'
 SURVEY, TEST, NORMAL, LABELLED, FLOOR = 11, 12, 13, 14, 15  # seeds
 LEAST_ERROR = 1e-3      # of the model, of the continuum
 ERROR_STARS = 1500      # like real ones, that the model's own error is measured on
+REAL_TRAINED = 4000     # like real ones, among the stars trained on
 STEPS = ['train', 'error', 'labels', 'reference']
 LABEL_STARS = 6000      # like real ones, to learn labels from
 FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
@@ -48,8 +50,8 @@ CARD = """# {name}
 A variational autoencoder of APOGEE spectra with {latent} latents, {params:,} parameters, in half precision.
 `load_model('{name}')` loads it.
 
-**Trained on** {n_train:,} simulated stars for {epochs} epochs ({hours:.1f} hours on two CPU cores) by
-`tools/build_model.py`: giants, dwarfs, cool dwarfs down to 2,400 K and hot stars up to 40,000 K, with the abundances of
+**Trained on** {n_train:,} stars for {epochs} epochs ({hours:.1f} hours on two CPU cores) by
+`tools/build_model.py`: a tenth of them like real giants and dwarfs, the others simulated: giants, dwarfs, cool dwarfs down to 2,400 K and hot stars up to 40,000 K, with the abundances of
 twenty elements, rotation, residual velocities, interstellar bands, sky, telluric lines, persistence and the other
 nuisances of `stellar_gen.simulate`, S/N 20 to 400. The simulator is calibrated on real stars: 900 giants of DR10, dwarfs
 of 4,200 to 7,000 K, and real M dwarfs; no spectrum of a single star was trained on.
@@ -142,21 +144,28 @@ def real_figures(model: Path, data: Path) -> str:
     return '\n' + '\n'.join(kept).replace('\n##', '\n\n##').replace('\n| figure', '\n\n| figure') + '\n'
 
 
-def trained(folder: Path, stars: int, epochs: int) -> TrainedModel:
-    "A model of the simulator's survey"
+def make_survey(folder: Path, stars: int, data: Path):
+    "A store of simulated stars, and of some like real ones, to train on"
+    store = simulate_store(folder/'simulated', stars - REAL_TRAINED, seed=SURVEY, overwrite=True)
+    store.append(real_like(data, REAL_TRAINED, SURVEY))
+    (folder/'simulated').rename(folder/'survey')
+
+
+def trained(folder: Path, stars: int, epochs: int, data: Path) -> TrainedModel:
+    "A model of the survey"
     if not (folder/'survey').exists():
-        simulate_store(folder/'survey', stars, seed=SURVEY)
+        make_survey(folder, stars, data)
     start = time.time()
     model = train_store(folder/'survey', folder/'model', epochs=epochs, seed=0, scatter=True, log=folder/'losses.csv',
                         overwrite=True)
-    model.info.update(note='simulated stars, tools/build_model.py', hours=round((time.time() - start)/3600, 2))
+    model.info.update(note='simulated stars and some like real ones, tools/build_model.py', hours=round((time.time() - start)/3600, 2))
     return model
 
 
 def build(args, folder: Path):
     "Train if asked, do the rest, save"
     if 'train' in args.steps:
-        save_model(trained(folder, args.stars, args.epochs), args.out, overwrite=True, half=True)
+        save_model(trained(folder, args.stars, args.epochs, args.data), args.out, overwrite=True, half=True)
     model = load_model(args.out)
     if 'error' in args.steps:
         model = own_error(model, real_like(args.data, ERROR_STARS, SURVEY))
@@ -174,7 +183,7 @@ if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--data', type=Path, default=Path('../shared/data/real'), help='Folder of the models of real stars')
     p.add_argument('--stars', type=int, default=40_000)
-    p.add_argument('--epochs', type=int, default=30)
+    p.add_argument('--epochs', type=int, default=28)
     p.add_argument('--test', type=int, default=2000)
     p.add_argument('--normal', type=int, default=4000, help='Normal stars to compare with')
     p.add_argument('--labelled', type=int, default=30_000, help='Simulated stars to learn labels from')
