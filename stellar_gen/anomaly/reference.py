@@ -8,7 +8,7 @@ __all__ = ['Reference', 'calibrate']
 # %% ../../nbs/05c_reference.ipynb #550dc8d0
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -271,10 +271,8 @@ class Rule:
         return cross_fitted(features @ self.weight.transpose(0, 2, 1) + self.bias[:, None], own)
 
 # %% ../../nbs/05c_reference.ipynb #36e87d3a
-GROUP = 250          # normal stars in a group, at least
-MAX_GROUPS = 8
-TAIL = 0.05          # share of a group that is pooled with the others'
-EXTREME = 0.1        # share of these whose mean excess continues the count
+EXTREME = 0.005      # share of the normal stars whose mean excess continues the count
+FEWEST_EXTREME = 20  # of them, if there are twice as many stars
 MIN_SCALE = 1e-3     # of the exponential
 
 def log_share(
@@ -285,73 +283,20 @@ def log_share(
     higher = len(values) - np.searchsorted(values, x)
     return np.log((higher + 0.5) / (len(values) + 1))
 
-# %% ../../nbs/05c_reference.ipynb #3d5e3e72
-@dataclass(frozen=True, eq=False)
-class Levels:
-    "Scores of normal stars in groups of like S/N"
-    snr: np.ndarray     # (G,), logarithm of the median S/N
-    scores: np.ndarray  # (G,n), sorted
-
-    @classmethod
-    def fit(
-        cls,
-        score: np.ndarray,  # Of the normal stars (R,)
-        snr: np.ndarray,    # Their S/N (R,)
-    ) -> 'Levels':
-        "As many scores of each group"
-        groups = np.array_split(np.argsort(snr), int(np.clip(len(score) // GROUP, 1, MAX_GROUPS)))
-        n = min(map(len, groups))
-        of_each = [np.sort(score[g])[np.linspace(0, len(g) - 1, n).round().astype(int)] for g in groups]
-        middle = [np.median(np.log(snr[g])) for g in groups]
-        return cls(np.array(middle, np.float32), np.array(of_each, np.float32))
-
-    def log_p(
-        self,
-        score: np.ndarray,  # Of any stars (N,)
-        snr: np.ndarray,    # Their S/N (N,)
-    ) -> np.ndarray:        # (N,)
-        "Logarithm of the share of normal stars of like S/N that score as high"
-        tail = Tail.fit(self.scores)
-        each = [np.where(score > start, tail.log_p(score - start), log_share(scores, score))
-                for scores, start in zip(self.scores, tail.start)]
-        return between(np.stack(each), np.interp(np.log(snr), self.snr, np.arange(len(self.snr))))
-
-# %% ../../nbs/05c_reference.ipynb #3c43e92b
-class Tail(NamedTuple):
-    "The highest scores of all groups, pooled"
-    start: np.ndarray   # (G,), highest score of the rest of each group
-    share: float        # Of a group, that lies in the tail
-    excess: np.ndarray  # (m,), over the start, sorted
-
-    @classmethod
-    def fit(cls, scores: np.ndarray) -> 'Tail':
-        "The tail of sorted scores (G,n)"
-        n = scores.shape[1]
-        k = max(int(TAIL * n), 1)
-        start = scores[:, -k - 1]
-        return cls(start, k / n, np.sort((scores[:, -k:] - start[:, None]).ravel()))
-
-    def log_p(self, excess: np.ndarray) -> np.ndarray:  # (N,) -> (N,)
-        "Logarithm of the share of normal stars with as high an excess: counted, then an exponential"
-        m = len(self.excess)
-        k = max(int(EXTREME * m), 1)
-        start = self.excess[-k - 1] if m > k else 0
-        scale = max((self.excess[-k:] - start).mean(), MIN_SCALE)
-        continued = np.log(k / m) - (excess - start) / scale
-        return np.log(self.share) + np.where(excess > start, continued, log_share(self.excess, excess))
-
-def between(
-    values: np.ndarray,  # Of each group (G,N)
-    at: np.ndarray,      # From 0 to G-1 (N,)
+def log_tail(
+    values: np.ndarray,  # Sorted (n,)
+    x: np.ndarray,       # (N,)
 ) -> np.ndarray:         # (N,)
-    "Linear interpolation from group to group, for each star"
-    stars = np.arange(len(at))
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(values) - 1)
-    return values[low, stars] * (1 - at + low) + values[high, stars] * (at - low)
+    "Logarithm of the share of values that are as high: counted, then an exponential"
+    n = len(values)
+    k = max(int(EXTREME * n), min(FEWEST_EXTREME, n // 2))
+    start = values[-k - 1]
+    scale = max((values[-k:] - start).mean(), MIN_SCALE)
+    return np.where(x > start, np.log(k / n) - (x - start) / scale, log_share(values, x))
 
 # %% ../../nbs/05c_reference.ipynb #30a006bf
 VOTES = dict(kinds=0.5, mahalanobis=0.25, mixture=0.25)  # weights in the harmonic mean
+DENSITIES = ['mahalanobis', 'mixture']                   # that know no more than that no normal star was as odd
 
 def votes_of(
     logits: np.ndarray,    # From the rule (N,1+K)
@@ -363,17 +308,40 @@ def votes_of(
 
 def surprise(
     votes: Mapping[str, np.ndarray],   # From `votes_of`
-    levels: Mapping[str, Levels],      # Of each vote
-    snr: np.ndarray,                   # (N,)
-    n_normal: int,                     # Number of normal stars
+    usual: Mapping[str, np.ndarray],   # The same of the normal stars (R,), sorted
 ) -> np.ndarray:                       # (N,)
     "Logarithm of one over the harmonic mean of the votes' p-values"
-    least = dict(mahalanobis=-np.log(n_normal), mixture=-np.log(n_normal))
     weighed = []
     for name, score in votes.items():
-        log_p = np.maximum(levels[name].log_p(score, snr), least.get(name, -np.inf))
+        least = -np.log(len(usual[name])) if name in DENSITIES else -np.inf
+        log_p = np.maximum(log_tail(usual[name], score), least)
         weighed.append(np.log(VOTES[name]) - log_p)
     return logsumexp(weighed, axis=0)
+
+# %% ../../nbs/05c_reference.ipynb #16c99dd9
+@dataclass(frozen=True, eq=False)
+class Levels:
+    "How surprising normal stars are, and how much each stands out among its neighbours"
+    surprise: np.ndarray  # (R,)
+    above: np.ndarray     # (R,), in scatters of the neighbours' surprise, sorted
+
+    @classmethod
+    def fit(
+        cls,
+        surprising: np.ndarray,  # Of the normal stars (R,)
+        rows: np.ndarray,        # Their neighbours, themselves left out (R,k)
+    ) -> 'Levels':
+        "What is usual of normal stars"
+        values = surprising.astype(np.float32)
+        return cls(values, np.sort(deviations(values[:, None], values[:, None], rows)[:, 0]))
+
+    def log_p(
+        self,
+        surprising: np.ndarray,  # Of any stars (N,)
+        rows: np.ndarray,        # Their neighbours (N,k)
+    ) -> np.ndarray:             # (N,)
+        "Logarithm of the share of normal stars that stand out as much"
+        return log_tail(self.above, deviations(surprising[:, None], self.surprise[:, None], rows)[:, 0])
 
 # %% ../../nbs/05c_reference.ipynb #189c13e2
 def sample_of(
@@ -523,8 +491,8 @@ class Reference:
     fewest_pixels: int        # With information, of a normal star
     stars: NormalStars        # What a star is compared with
     rule: Rule                # That tells kinds apart
-    votes: dict[str, Levels]  # Of normal stars, by the names of `VOTES`
-    combined: Levels          # The same of the `surprise` of all votes
+    votes: dict[str, np.ndarray]  # Of the normal stars (R,), sorted, by the names of `VOTES`
+    levels: Levels            # Of their surprise
 
     def __post_init__(self):
         check_arrays(arrays_of(self), shapes_of(self))
@@ -574,8 +542,8 @@ class Reference:
         "How odd stars are beside the normal ones"
         compared = self.stars.compare(sample)
         logits = self.rule.logits(compared.features)
-        surprising = surprise(votes_of(logits, compared.unlikely), self.votes, sample.snr, len(self.ids))
-        log_p = self.combined.log_p(surprising, sample.snr)
+        surprising = surprise(votes_of(logits, compared.unlikely), self.votes)
+        log_p = self.levels.log_p(surprising, compared.neighbours.rows)
         log_kinds = logits[:, 1:] - logsumexp(logits[:, 1:], axis=1, keepdims=True)
         of_star = [KINDS[kind].cause == 'star' for kind in self.kinds]
         p_star = np.exp(log_kinds[:, of_star]).sum(1)
@@ -612,9 +580,9 @@ class Reference:
 def arrays_of(reference: Reference) -> dict[str, np.ndarray]:
     "All arrays by name"
     stars = reference.stars
-    parts: dict[str, Any] = dict(stars=stars, density=stars.density, rule=reference.rule, combined=reference.combined)
-    parts |= {f'votes.{name}': levels for name, levels in reference.votes.items()}
-    named = {f'{name}.{f.name}': getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
+    parts: dict[str, Any] = dict(stars=stars, density=stars.density, rule=reference.rule, levels=reference.levels)
+    named = {f'votes.{name}': scores for name, scores in reference.votes.items()}
+    named |= {f'{name}.{f.name}': getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
     return {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
 
 def parts_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -624,8 +592,8 @@ def parts_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return dict(
         stars=part(NormalStars, 'stars', density=part(Density, 'density')),
         rule=part(Rule, 'rule'),
-        votes={name: part(Levels, f'votes.{name}') for name in VOTES},
-        combined=part(Levels, 'combined'),
+        votes={name: arrays[f'votes.{name}'] for name in VOTES},
+        levels=part(Levels, 'levels'),
     )
 
 def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
@@ -635,9 +603,6 @@ def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
     n_usual = len(reference.indicators) + UNUSUAL
     n_densities = reference.stars.density.height.shape[-1]
     n_classes = 1 + len(reference.kinds)
-    n_groups = len(reference.combined.snr)
-    n_scores = reference.combined.scores.shape[-1]
-    levels = ['combined', *(f'votes.{name}' for name in VOTES)]
     return {
         'stars.scale': (n_latents + 2,),
         'stars.position': (n_stars, n_latents + 2),
@@ -648,8 +613,9 @@ def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
         'density.height': (2, n_densities),
         'rule.weight': (2, n_classes, 2 * n_usual + UNUSUAL),
         'rule.bias': (2, n_classes),
-        **{f'{name}.snr': (n_groups,) for name in levels},
-        **{f'{name}.scores': (n_groups, n_scores) for name in levels},
+        **{f'votes.{name}': (n_stars,) for name in VOTES},
+        'levels.surprise': (n_stars,),
+        'levels.above': (n_stars,),
     }
 
 # %% ../../nbs/05c_reference.ipynb #9793be45
@@ -670,11 +636,11 @@ def fit_reference(
         rule, known = packaged_rule(indicators, len(normal.ready))
     compared = stars.compare(sample, own=True)
     votes = votes_of(rule.logits(compared.features, own=True), compared.unlikely)
-    levels = {name: Levels.fit(score, sample.snr) for name, score in votes.items()}
-    combined = Levels.fit(surprise(votes, levels, sample.snr, len(sample.snr)), sample.snr)
+    usual = {name: np.sort(score) for name, score in votes.items()}
+    levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
     odd = outliers(np.stack([*votes.values(), normal.encoded], 1)) & enough
     ids = names_of(normal.ready)
-    return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, levels, combined), odd
+    return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels), odd
 
 FEWEST_NORMAL = 10  # stars to calibrate with
 
