@@ -182,6 +182,7 @@ class Density:
 
 # %% ../../nbs/05c_reference.ipynb #00800915
 NEIGHBOURS = 100      # normal stars that a star is compared with
+CHI2 = 0              # number of its indicator, the first
 CLIPPED = 0.02        # of the normal stars on either side: a few outliers among them shall not widen what is normal
 
 class Comparison(NamedTuple):
@@ -189,6 +190,7 @@ class Comparison(NamedTuple):
     features: np.ndarray    # (N,F), F = 2I + 3 UNUSUAL
     distance: np.ndarray    # (N,), mean distance of the `NEAREST`
     unlikely: np.ndarray    # (N,2), from `Density`
+    misfit: np.ndarray      # (N,), scatters of the neighbours by which the logarithm of chi-square exceeds theirs
     neighbours: Neighbours
 
 def clipped(values: np.ndarray) -> np.ndarray:
@@ -228,8 +230,10 @@ class NormalStars:
         near = nearest(position, self.position, NEIGHBOURS, own)
         unlikely = self.density.unlikely(latents, own)
         unusual = unusual_latents(latents, near, unlikely, self.position[:, :-2], self.spacing)
-        above = np.arcsinh(deviations(np.c_[sample.indicators, unusual], self.usual, near.rows))
-        return Comparison(np.c_[above, np.abs(above), unusual], mean_distance(near), unlikely, near)
+        away = deviations(np.c_[sample.indicators, unusual], self.usual, near.rows)
+        above = np.arcsinh(away)
+        features = np.c_[above, np.abs(above), unusual]
+        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], near)
 
 # %% ../../nbs/05c_reference.ipynb #7e975ccf
 def learn(
@@ -295,16 +299,15 @@ def log_tail(
     return np.where(x > start, np.log(k / n) - (x - start) / scale, log_share(values, x))
 
 # %% ../../nbs/05c_reference.ipynb #30a006bf
-VOTES = dict(kinds=0.5, mahalanobis=0.25, mixture=0.25)  # weights in the harmonic mean
-DENSITIES = ['mahalanobis', 'mixture']                   # that know no more than that no normal star was as odd
+VOTES = dict(kinds=0.7, mixture=0.25, misfit=0.05)  # weights in the harmonic mean
 
 def votes_of(
     logits: np.ndarray,    # From the rule (N,1+K)
-    unlikely: np.ndarray,  # From the densities (N,2)
+    compared: Comparison,  # Of the stars
 ) -> dict[str, np.ndarray]:
     "Three scores (N,) by the names of `VOTES`"
     anything_odd = logsumexp(logits[:, 1:], axis=1) - logits[:, 0]
-    return dict(zip(VOTES, (anything_odd, *unlikely.T)))
+    return dict(kinds=anything_odd, mixture=compared.unlikely[:, 1], misfit=compared.misfit)
 
 def surprise(
     votes: Mapping[str, np.ndarray],   # From `votes_of`
@@ -313,7 +316,7 @@ def surprise(
     "Logarithm of one over the harmonic mean of the votes' p-values"
     weighed = []
     for name, score in votes.items():
-        least = -np.log(len(usual[name])) if name in DENSITIES else -np.inf
+        least = -np.log(len(usual[name])) if name == 'mixture' else -np.inf
         log_p = np.maximum(log_tail(usual[name], score), least)
         weighed.append(np.log(VOTES[name]) - log_p)
     return logsumexp(weighed, axis=0)
@@ -542,7 +545,7 @@ class Reference:
         "How odd stars are beside the normal ones"
         compared = self.stars.compare(sample)
         logits = self.rule.logits(compared.features)
-        surprising = surprise(votes_of(logits, compared.unlikely), self.votes)
+        surprising = surprise(votes_of(logits, compared), self.votes)
         log_p = self.levels.log_p(surprising, compared.neighbours.rows)
         log_kinds = logits[:, 1:] - logsumexp(logits[:, 1:], axis=1, keepdims=True)
         of_star = [KINDS[kind].cause == 'star' for kind in self.kinds]
@@ -635,7 +638,7 @@ def fit_reference(
     else:
         rule, known = packaged_rule(indicators, len(normal.ready))
     compared = stars.compare(sample, own=True)
-    votes = votes_of(rule.logits(compared.features, own=True), compared.unlikely)
+    votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
     odd = outliers(np.stack([*votes.values(), normal.encoded], 1)) & enough
