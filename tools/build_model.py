@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from real_like import real_like
+from real_like import elsewhere, real_like
 from stellar_gen.anomaly import calibrate
 from stellar_gen.classify.labels import label_inputs, LabelInputs, learn_labels_from, set_label_floor
 from stellar_gen.data.core import concat, Spectra
@@ -99,9 +99,10 @@ def labelled(model: TrainedModel, n: int, data: Path, folder: Path) -> TrainedMo
     amplitude = np.random.default_rng(LABELLED).uniform(.1, 1.5, 2*rare)
     survey = simulate_store(folder/'labelled', n, LABELLED, dict(carbon=rare, rotation=rare), amplitude, RARE_MIX,
                             overwrite=True)
-    inputs = both(label_inputs(model, survey), label_inputs(model, real_like(data, LABEL_STARS, LABELLED)))
+    real = elsewhere(real_like(data, LABEL_STARS, LABELLED), LABELLED)
+    inputs = both(label_inputs(model, survey), label_inputs(model, real))
     learn_labels_from(model, inputs)
-    set_label_floor(model, real_like(data, FLOOR_STARS, FLOOR))
+    set_label_floor(model, elsewhere(real_like(data, FLOOR_STARS, FLOOR), FLOOR))
     return learn_prior(model, survey, steps=5000)
 
 
@@ -110,7 +111,7 @@ def normal_stars(n: int, data: Path) -> Spectra:
     real = real_like(data, round(NORMAL_REAL*n), NORMAL)
     simulated = simulate(n - len(real), seed=NORMAL, mix=NORMAL_MIX)
     columns = ['apogee_id', 'snr']
-    return concat(o.replace(meta=o.meta[columns]) for o in (simulated, real))
+    return elsewhere(concat(o.replace(meta=o.meta[columns]) for o in (simulated, real)), NORMAL)
 
 
 def card(model: TrainedModel, n_test: int, n_normal: int, n_labelled: int) -> str:
@@ -168,7 +169,7 @@ def build(args, folder: Path):
         save_model(trained(folder, args.stars, args.epochs, args.data), args.out, overwrite=True, half=True)
     model = load_model(args.out)
     if 'error' in args.steps:
-        model = own_error(model, real_like(args.data, ERROR_STARS, SURVEY))
+        model = own_error(model, real_like(args.data, ERROR_STARS, FLOOR))
     if 'labels' in args.steps:
         model = labelled(model, args.labelled, args.data, folder)
     if 'reference' in args.steps:
@@ -185,7 +186,7 @@ if __name__ == '__main__':
     p.add_argument('--stars', type=int, default=40_000)
     p.add_argument('--epochs', type=int, default=28)
     p.add_argument('--test', type=int, default=2000)
-    p.add_argument('--normal', type=int, default=4000, help='Normal stars to compare with')
+    p.add_argument('--normal', type=int, default=6000, help='Normal stars to compare with')
     p.add_argument('--labelled', type=int, default=30_000, help='Simulated stars to learn labels from')
     p.add_argument('--steps', nargs='+', choices=STEPS, default=STEPS, help='What to do anew')
     p.add_argument('--out', type=Path, default=OUT)

@@ -9,16 +9,20 @@ import numpy as np
 import pandas as pd
 
 from build_calibration import as_labels, cannon_giants, LABELS, main_sequence, network_dwarfs
-from stellar_gen.data.core import concat, Spectra
+from stellar_gen.data.core import CHIPS, concat, Spectra
 from stellar_gen.instrument import shift_and_blur
 from stellar_gen.simulate.calibration import calibration, synthesize, with_real_scatter
 from stellar_gen.simulate.stars import in_grid, sample_labels
 from stellar_gen.simulate.survey import observe
 
 NUISANCES = ['rv', 'vhelio', 'v_obs', 'visits', 'persistence', 'afterglow', 'snr']  # columns of the simulator that the models do not know
-GIANTS = .7     # share of the giants
+GIANTS = .6     # share of the giants
 FIRST_SEED = 9  # of a star's own random numbers, so that they differ from those of simulated stars
 PART = 512      # stars at a time
+ELSEWHERE = .5  # share of the stars that are recorded as other reductions would
+UNEQUAL = .3    # of ln S/N, by which detectors differ in these, at most
+FAINTEST = 1e-9  # of the largest inverse variance: what lies below says nothing
+TRIMMED = 80    # pixels that each end of a detector loses in these, at most
 
 
 def real_labels(cannon, kind: str, n: int, seed: int) -> pd.DataFrame:
@@ -39,6 +43,27 @@ def real_flux(models, table: pd.DataFrame, kind: str) -> np.ndarray:
     flux = synthesize(table)
     flux[:, cannon['pixels']] = cannon_giants(cannon, four) if kind == 'giant' else network_dwarfs(network, four)
     return flux
+
+
+def elsewhere(spectra: Spectra, seed: int) -> Spectra:
+    "Spectra of which some have detectors that are about equally deep, and lack the ends of the detectors"
+    rng = np.random.default_rng([seed, FIRST_SEED, 1])
+    flux, ivar = spectra.flux.copy(), spectra.ivar.copy()
+    chips = list(CHIPS.values())
+    for star in np.flatnonzero(rng.random(len(spectra)) < ELSEWHERE):
+        seen = ivar[star] > FAINTEST * ivar[star].max()
+        known = np.where(seen, flux[star] * np.sqrt(ivar[star]), np.nan)
+        snr = np.array([np.nanmedian(known[pixels]) for pixels in chips])
+        wanted = np.exp(rng.uniform(-UNEQUAL, UNEQUAL, len(chips)))
+        times = snr / wanted / (snr / wanted).min()                  # errors that grow, and none that shrinks
+        for pixels, more in zip(chips, times):
+            error = np.where(seen, np.where(seen, ivar[star], 1)**-.5, 0)[pixels]
+            flux[star, pixels] += np.sqrt(more**2 - 1) * error * rng.standard_normal(len(error))
+            ivar[star, pixels] /= more**2
+            left, right = rng.integers(0, TRIMMED, 2)
+            ivar[star, pixels.start:pixels.start + left] = 0
+            ivar[star, pixels.stop - right:pixels.stop] = 0
+    return spectra.replace(flux=flux, ivar=ivar)
 
 
 def real_like(folder: Path, n: int, seed: int) -> Spectra:

@@ -47,7 +47,7 @@ class Sample(NamedTuple):
     "Measures of stars that are compared"
     indicators: np.ndarray  # (N,I)
     latents: np.ndarray     # (N,L)
-    snr: np.ndarray         # (N,), median per pixel
+    signal: np.ndarray      # S/N of each detector, all of its pixels together (N,D)
     n_pix: np.ndarray       # (N,), pixels with information
 
     def rows(self, which: np.ndarray) -> 'Sample':
@@ -55,12 +55,17 @@ class Sample(NamedTuple):
         return Sample(*(x[which] for x in self))
 
 # %% ../../nbs/05c_reference.ipynb #8e8f1417
-SNR_UNIT = 0.25     # of ln S/N that counts as much as one standard deviation of a latent
-PIXEL_UNIT = 500    # the same in pixels with information
+SIGNAL_UNIT = 0.4   # of the logarithm of a detector's S/N that counts as much as one standard deviation of a latent
+NO_SIGNAL = 1.      # S/N of a detector without information
 
-def positions(sample: Sample) -> np.ndarray:  # (N,L+2), float32
-    "Where stars lie: latents, S/N and number of pixels"
-    return np.c_[sample.latents, np.log(sample.snr) / SNR_UNIT, sample.n_pix / PIXEL_UNIT].astype(np.float32)
+def signal_of(ready: Spectra) -> np.ndarray:  # (N,D)
+    "S/N of each detector, all of its pixels together"
+    squared = np.where(ready.ivar > 0, ready.ivar * np.where(ready.ivar > 0, ready.flux, 0)**2, 0)
+    return np.stack([np.sqrt(squared[:, pixels].sum(1)) for pixels in ready.grid.detectors.values()], 1)
+
+def positions(sample: Sample) -> np.ndarray:  # (N,L+D), float32
+    "Where stars lie: latents, and S/N of the detectors"
+    return np.c_[sample.latents, np.log(np.maximum(sample.signal, NO_SIGNAL)) / SIGNAL_UNIT].astype(np.float32)
 
 class Neighbours(NamedTuple):
     "The nearest normal stars of each star, nearest first"
@@ -68,8 +73,8 @@ class Neighbours(NamedTuple):
     rows: np.ndarray      # (N,k), row numbers of the normal stars
 
 def nearest(
-    position: np.ndarray,  # Of the stars (N,L+2)
-    among: np.ndarray,     # Of the normal stars (R,L+2)
+    position: np.ndarray,  # Of the stars (N,L+D)
+    among: np.ndarray,     # Of the normal stars (R,L+D)
     k: int,                # How many; fewer where there are no more
     own: bool = False,     # Whether the stars are the normal ones: then the nearest, the star itself, is left out
     part: int = 1024,      # Stars at a time
@@ -201,18 +206,22 @@ def clipped(values: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True, eq=False)
 class NormalStars:
     "Normal stars, and how they fit"
-    scale: np.ndarray     # (L+2,), units of the positions
-    position: np.ndarray  # (R,L+2), in these units
+    scale: np.ndarray     # (L+D,), units of the positions
+    position: np.ndarray  # (R,L+D), in these units
     spacing: np.ndarray   # (R,), mean distance of the nearest of each
     usual: np.ndarray     # (R,I+UNUSUAL), their indicators and numbers on latents
     density: Density      # Of their latents
 
+    @property
+    def n_latents(self) -> int:
+        return self.density.mean.shape[-1]
+
     @classmethod
     def fit(cls, sample: Sample) -> 'NormalStars':
         "What is usual among normal stars"
-        scale = np.r_[sample.latents.std(0) + 1e-3, 1, 1].astype(np.float32)
+        scale = np.r_[sample.latents.std(0) + 1e-3, np.ones(sample.signal.shape[1])].astype(np.float32)
         position = positions(sample) / scale
-        latents = position[:, :-2]
+        latents = position[:, :sample.latents.shape[1]]
         density = Density.fit(latents)
         near = nearest(position, position, NEIGHBOURS, own=True)
         spacing = mean_distance(near) + TINY
@@ -226,10 +235,10 @@ class NormalStars:
     ) -> Comparison:
         "Stars beside the normal stars that are like them"
         position = positions(sample) / self.scale
-        latents = position[:, :-2]
+        latents = position[:, :self.n_latents]
         near = nearest(position, self.position, NEIGHBOURS, own)
         unlikely = self.density.unlikely(latents, own)
-        unusual = unusual_latents(latents, near, unlikely, self.position[:, :-2], self.spacing)
+        unusual = unusual_latents(latents, near, unlikely, self.position[:, :self.n_latents], self.spacing)
         away = deviations(np.c_[sample.indicators, unusual], self.usual, near.rows)
         above = np.arcsinh(away)
         features = np.c_[above, np.abs(above), unusual]
@@ -354,7 +363,7 @@ def sample_of(
 ) -> tuple[Sample, np.ndarray]:
     "What is compared of stars, and their reconstructions (N,P)"
     found = measure(model, ready, labels)
-    return Sample(found.indicators, found.latents, ready.snr(), (ready.ivar > 0).sum(1)), found.recon
+    return Sample(found.indicators, found.latents, signal_of(ready), (ready.ivar > 0).sum(1)), found.recon
 
 def some_labels(
     labels: np.ndarray | None,  # (N,n), if there are any
@@ -503,7 +512,7 @@ class Reference:
     @property
     def latents(self) -> np.ndarray:  # (R,L)
         "Latents of the normal stars"
-        return (self.stars.position * self.stars.scale)[:, :-2]
+        return (self.stars.position * self.stars.scale)[:, :self.stars.n_latents]
 
     @classmethod
     def fit(
@@ -602,13 +611,14 @@ def parts_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
     "Shapes that the arrays must have, as the names say"
     n_stars = len(reference.ids)
-    n_latents = reference.stars.density.mean.shape[-1]
+    n_latents = reference.stars.n_latents
+    n_places = len(reference.stars.scale)
     n_usual = len(reference.indicators) + UNUSUAL
     n_densities = reference.stars.density.height.shape[-1]
     n_classes = 1 + len(reference.kinds)
     return {
-        'stars.scale': (n_latents + 2,),
-        'stars.position': (n_stars, n_latents + 2),
+        'stars.scale': (n_places,),
+        'stars.position': (n_stars, n_places),
         'stars.spacing': (n_stars,),
         'stars.usual': (n_stars, n_usual),
         'density.mean': (2, n_densities, n_latents),

@@ -24,7 +24,7 @@ from ..vae.losses import log_likelihood
 from ..model import passes, Prepared, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
 from .reasons import explain_stars, kinds_to_try, Reason
-from .reference import Judgement, Reference, Sample
+from .reference import Judgement, Reference, Sample, signal_of
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
 def _sigma(log_p: np.ndarray) -> np.ndarray:
@@ -68,13 +68,12 @@ def sampled_logp(
 def judge(
     reference: Reference,
     found: Measures,    # Of the stars
-    snr: np.ndarray,    # (N,)
-    n_pix: np.ndarray,  # (N,)
+    ready: Spectra,     # Prepared
     ok: np.ndarray,     # (N,), which stars can be judged; the others get something finite
 ) -> Judgement:
     "How odd stars are"
     indicators, latents = (np.where(ok[:, None], x, 0) for x in (found.indicators, found.latents))
-    return reference.judge(Sample(indicators, latents, np.where(ok, snr, 1), n_pix))
+    return reference.judge(Sample(indicators, latents, signal_of(ready), (ready.ivar > 0).sum(1)))
 
 def detail_columns(
     names: list[str],  # Of the indicators
@@ -102,7 +101,7 @@ def scored_rows(
     n_pix = (ready.ivar > 0).sum(1)
     chi2 = reduced_chi2(found.recon, ready.flux, ready.ivar)
     ok = known & usable(found, chi2, snr)
-    judged = judge(reference, found, snr, n_pix, ok)
+    judged = judge(reference, found, ready, ok)
     logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
     columns: dict[str, Any] = dict(
         snr=snr,
