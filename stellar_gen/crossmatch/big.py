@@ -29,9 +29,9 @@ def _mapped(catalog, function, columns):
 
 # %% ../../nbs/01c_big.ipynb #9addddeb
 def _fastest(table):
-    "Largest proper motion of a table, mas/yr, as a table of one row"
+    "Largest proper motion of a table, mas/yr, and whether it is known of all rows, as a table of one row"
     motion = np.hypot(table.pmra.to_numpy(float), table.pmdec.to_numpy(float))
-    return pd.DataFrame(dict(motion=[np.nanmax(motion, initial=0)]))
+    return pd.DataFrame(dict(motion=[np.nanmax(motion, initial=0)], known=[np.isfinite(motion).all()]))
 
 def _largest_motion(left, right, epochs):
     "How far (arcsec) a star may move between the epochs"
@@ -42,9 +42,14 @@ def _largest_motion(left, right, epochs):
         raise ValueError(_NO_MOTIONS)
     if any(isinstance(epoch, str) for epoch in epochs):
         raise ValueError('partitioned catalogs are matched with one epoch for each side: give two numbers')
-    table = moving[0]
-    found = _mapped(table, _fastest, dict(motion=float)) if _is_partitioned(table) else _fastest(as_frame(table))
-    return found.motion.max() / 1000 * abs(epochs[0] - epochs[1])
+    motion = 0.
+    for table in moving:
+        partitioned = _is_partitioned(table)
+        found = _mapped(table, _fastest, dict(motion=float, known=bool)) if partitioned else _fastest(as_frame(table))
+        motion = max(motion, found.motion.max())
+        if found.known.all():
+            break  # nobody needs the motions of the other side
+    return motion / 1000 * abs(epochs[0] - epochs[1])
 
 # %% ../../nbs/01c_big.ipynb #a42691b2
 _ORDER = 8         # of the HEALPix pixels that stars are counted in: 0.05 square degrees
@@ -67,7 +72,7 @@ def _density_around(catalog, ra, dec):
 # %% ../../nbs/01c_big.ipynb #88d6f22a
 _LEAST_MARGIN = 5.  # arcsec
 
-def _as_catalog(table, options, search):
+def _as_catalog(table, ra, dec, search):
     "A table of any kind as a partitioned catalog"
     if _is_partitioned(table):
         return table
@@ -76,7 +81,7 @@ def _as_catalog(table, options, search):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         return lsdb.from_dataframe(
-            as_frame(table), ra_column=options.ra, dec_column=options.dec, margin_threshold=margin)
+            as_frame(table), ra_column=ra, dec_column=dec, margin_threshold=margin)
 
 def _check_margin(catalog, search, radius):
     "An error if stars across the borders of partitions would be missed"
@@ -98,26 +103,26 @@ def _found(left, right, search):
             suffixes=('_l', '_r'), suffix_method='all_columns', log_changes=False)
         return pd.DataFrame(pairs.compute(progress_bar=sys.stderr.isatty()))
 
-def _stars(found, suffix, ra, dec):
-    "The stars of one side, each once, in the order of the sky"
+def _stars(found, suffix, at):
+    "The stars of one side, each once, in the order of its columns of position"
     columns = [name for name in found if name.endswith(suffix)]
     side = found[columns].rename(columns=lambda name: name.removesuffix(suffix))
-    return side.drop_duplicates().sort_values([ra, dec]).reset_index(drop=True)
+    return side.drop_duplicates().sort_values(list(at)).reset_index(drop=True)
 
 def _match_catalogs(left, right, options):
     "As `_match_tables`, where a side is a catalog of LSDB"
-    ra, dec = options.ra, options.dec
+    at_left, at_right = zip(options.ra, options.dec)
     search = options.radius + _largest_motion(left, right, options.epochs)
-    left = _as_catalog(left, options, search)
-    right = _as_catalog(right, options, search)
+    left = _as_catalog(left, *at_left, search)
+    right = _as_catalog(right, *at_right, search)
     _check_margin(right, search, options.radius)
     found = _found(left, right, search)
-    full = found.groupby([f'{ra}_l', f'{dec}_l']).size() == _MOST
+    full = found.groupby([f'{name}_l' for name in at_left]).size() == _MOST
     if full.any():
         raise ValueError(f'{full.sum()} stars have {_MOST} candidates or more within {search:.1f} arcsec: '
                          'choose a smaller radius')
-    left_stars = _stars(found, '_l', ra, dec)
-    right_stars = _stars(found, '_r', ra, dec)
-    density = _density_around(right, left_stars[ra].to_numpy(float), left_stars[dec].to_numpy(float))
+    left_stars = _stars(found, '_l', at_left)
+    right_stars = _stars(found, '_r', at_right)
+    density = _density_around(right, *(left_stars[name].to_numpy(float) for name in at_left))
     whole = _Whole(density, left.hc_structure.catalog_info.total_rows)
     return _match_tables(left_stars, right_stars, options, whole)

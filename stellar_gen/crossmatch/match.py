@@ -6,7 +6,7 @@
 __all__ = ['propagate', 'crossmatch', 'plot_match']
 
 # %% ../../nbs/01_crossmatch.ipynb #20a7be2c
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -51,7 +51,8 @@ def _frame(table, ra, dec, side):
 def _degrees(table, name, side):
     "A column of angles in degrees (N,)"
     if name not in table.columns:
-        raise ValueError(f'the {side} table has no column {name}: name its columns with ra= and dec=')
+        raise ValueError(f'the {side} table has no column {name}: name its columns with ra= and dec=, '
+                         'one name for both tables or one for each')
     return _numbers(table[name])
 
 # %% ../../nbs/01_crossmatch.ipynb #93f9692b
@@ -289,8 +290,8 @@ class _Options:
     "What `crossmatch` was asked for"
     radius: float
     how: str
-    ra: str
-    dec: str
+    ra: tuple[str, str]   # Of left and right
+    dec: tuple[str, str]  # The same
     epochs: tuple
     errors: tuple
     mags: tuple | None
@@ -314,6 +315,10 @@ def _has_motions(table):
     "True for a table with proper motions"
     return {'pmra', 'pmdec'} <= set(table.columns)
 
+def _knows_motion(table):
+    "Which rows of a table with proper motions have one (N,)"
+    return np.isfinite(np.asarray(table.pmra, float)) & np.isfinite(np.asarray(table.pmdec, float))
+
 def _years(table, epoch):
     "Epoch as a Julian year, or one for each row (N,)"
     return np.asarray(table[epoch], float) if isinstance(epoch, str) else float(epoch)
@@ -331,18 +336,45 @@ def _moved(table, at, years):
 _NO_MOTIONS = ('the epochs differ, but neither table has the columns pmra and pmdec (mas/yr): '
                'give proper motions, or leave the epochs out')
 
-def _to_one_epoch(left, right, at_left, at_right, epochs):
-    "Positions of both tables at one epoch"
+class _Look(NamedTuple):
+    "Some rows of both tables, to be compared at one epoch"
+    left: np.ndarray      # Row numbers of the left table (n,)
+    right: np.ndarray     # Row numbers of the right table (m,)
+    at_left: _Positions   # Of all its rows (N,)
+    at_right: _Positions  # Of all its rows (M,)
+
+    def candidates(self, radius):
+        "Every pair of these rows within a radius (rad), by the numbers that they have in their tables"
+        p, q = self.at_left.vectors(), self.at_right.vectors()
+        found = _candidates(p[self.left], q[self.right], radius)
+        return _Candidates(p, q, self.left[found.left], self.right[found.right], found.angle)
+
+def _looks(left, right, at_left, at_right, epochs):
+    "Both tables at one epoch; where rows of the table that moves have no motion, a second time at theirs"
+    all_left, all_right = np.arange(len(left)), np.arange(len(right))
     if _nothing_moves(epochs):
-        return at_left, at_right
+        return [_Look(all_left, all_right, at_left, at_right)]
     left_years = _years(left, epochs[0])
     right_years = _years(right, epochs[1])
     if not _has_motions(left) and not _has_motions(right):
         raise ValueError(_NO_MOTIONS)
+    new_left = _moved(left, at_left, np.median(right_years) - left_years)
+    new_right = _moved(right, at_right, np.median(left_years) - right_years)
     right_is_better = _has_motions(right) and np.ndim(right_years) > np.ndim(left_years)
     if _has_motions(left) and not right_is_better:
-        return _moved(left, at_left, np.median(right_years) - left_years), at_right
-    return at_left, _moved(right, at_right, np.median(left_years) - right_years)
+        known = _knows_motion(left)
+        return [_Look(all_left[known], all_right, new_left, at_right),
+                _Look(all_left[~known], all_right, at_left, new_right)]
+    known = _knows_motion(right)
+    return [_Look(all_left, all_right[known], at_left, new_right),
+            _Look(all_left, all_right[~known], new_left, at_right)]
+
+def _seen(looks, radius):
+    "The candidates of all looks together"
+    first, *others = [look.candidates(radius) for look in looks]
+    parts = [first, *(one for one in others if len(one.left))]
+    together = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ('left', 'right', 'angle')}
+    return replace(first, **together)
 
 # %% ../../nbs/01_crossmatch.ipynb #156c71e3
 def _refuse_hours(at_left, at_right):
@@ -354,6 +386,12 @@ def _refuse_hours(at_left, at_right):
         if like_hours and np.degrees(other.max()) > 24:
             raise ValueError(f'no pair at all, and the right ascensions of the {side} table lie between 0 and 24: '
                              'if they are hours, multiply them by 15')
+
+# %% ../../nbs/01_crossmatch.ipynb #288e9b8f
+def _for_both(name):
+    "Names of a column in the left and in the right table, from one name or two"
+    left, right = (name, name) if isinstance(name, str) else name
+    return left, right
 
 # %% ../../nbs/01_crossmatch.ipynb #72d72687
 def _judged(found, left, right, options, whole):
@@ -431,12 +469,11 @@ def _with_unmatched(pairs, found, sides):
 # %% ../../nbs/01_crossmatch.ipynb #c2567d18
 def _match_tables(left, right, options, whole=None):
     "Pairs of two tables in memory; `whole` where they were cut from larger catalogs"
-    left = _frame(left, options.ra, options.dec, 'left')
-    right = _frame(right, options.ra, options.dec, 'right')
-    at_left = _positions(left, options.ra, options.dec, 'left')
-    at_right = _positions(right, options.ra, options.dec, 'right')
-    at_left, at_right = _to_one_epoch(left, right, at_left, at_right, options.epochs)
-    found = _candidates(at_left.vectors(), at_right.vectors(), options.radius*_ARCSEC)
+    left = _frame(left, options.ra[0], options.dec[0], 'left')
+    right = _frame(right, options.ra[1], options.dec[1], 'right')
+    at_left = _positions(left, options.ra[0], options.dec[0], 'left')
+    at_right = _positions(right, options.ra[1], options.dec[1], 'right')
+    found = _seen(_looks(left, right, at_left, at_right, options.epochs), options.radius*_ARCSEC)
     if not len(found.left):
         _refuse_hours(at_left, at_right)
     pairs = _selected(_judged(found, left, right, options, whole), options.how)
@@ -450,8 +487,8 @@ def crossmatch(
     right: pd.DataFrame | Table,  # Likewise
     radius: float = 1.,           # Largest separation (arcsec), or an angle of astropy
     how: str = 'one_to_one',      # `one_to_one` (mutually best), `best` (best for each left row), or `all`
-    ra: str = 'ra',               # Name of the column of right ascension in both tables
-    dec: str = 'dec',             # Name of the column of declination in both tables
+    ra: str | tuple[str, str] = 'ra',    # Name of the column of right ascension; two names where the tables differ
+    dec: str | tuple[str, str] = 'dec',  # Name of the column of declination, likewise
     # Epochs of left and right, Julian years or names of columns; positions are moved if both are given
     epochs: tuple[float | str | None, float | str | None] = (None, None),
     # Position errors of left and right (standard deviation on each axis, arcsec), numbers or names of columns
@@ -463,7 +500,7 @@ def crossmatch(
 ) -> pd.DataFrame:
     "Pairs of the rows of two tables by their positions on the sky"
     radius = radius.to_value(u.arcsec) if isinstance(radius, u.Quantity) else radius
-    options = _Options(radius, how, ra, dec, tuple(epochs), tuple(errors), mags, unmatched)
+    options = _Options(radius, how, _for_both(ra), _for_both(dec), tuple(epochs), tuple(errors), mags, unmatched)
     if hasattr(left, 'hc_structure') or hasattr(right, 'hc_structure'):
         if unmatched:
             raise ValueError('unmatched rows of a partitioned catalog do not fit into memory: leave out unmatched=')
@@ -487,24 +524,27 @@ class _Separations(NamedTuple):
 
 def _fit_separations(sep):
     "Error, number of true pairs, and density of chance pairs, from separations (n,), arcsec"
-    top = sep.max()
+    top = max(sep.max(), _LEAST_ERROR)
     inner = _OUTER * top
     floor = (sep > inner).sum() / (np.pi * (top**2 - inner**2))
     true = len(sep) - floor*np.pi*top**2
     core = np.sort(sep)[:max(int(true), 1)]
-    return _Separations(np.median(core) / _RAYLEIGH_MEDIAN, max(true, 0), floor)
+    return _Separations(max(np.median(core) / _RAYLEIGH_MEDIAN, _LEAST_ERROR), max(true, 0), floor)
 
 # %% ../../nbs/01_crossmatch.ipynb #2e46a6dd
 def _plot_separations(ax, sep, bins=40):
     "Histogram of separations (n,), arcsec, with the curves of true and of chance pairs"
+    ax.set(xlabel='separation (arcsec)', ylabel='pairs')
+    if not len(sep):
+        ax.set_title('no pairs', fontsize=8)
+        return
     fit = _fit_separations(sep)
-    edges = np.linspace(0, sep.max(), bins + 1)
+    edges = np.linspace(0, max(sep.max(), _LEAST_ERROR), bins + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     true, chance = fit.expected(middle, edges[1])
     ax.hist(sep, edges, color='0.8')
     ax.plot(middle, true + chance, 'C0', lw=1, label=f'Rayleigh, {fit.sigma:.2f}"')
     ax.plot(middle, chance, 'C1', lw=1, label='chance')
-    ax.set(xlabel='separation (arcsec)', ylabel='pairs')
     ax.legend(fontsize=6)
 
 def plot_match(
@@ -518,7 +558,8 @@ def plot_match(
     panels = 3 if mags else 2
     _, axs = plt.subplots(1, panels, figsize=(7, 2.2), layout='constrained')
     _plot_separations(axs[0], pairs.sep_arcsec.dropna().to_numpy())
-    axs[1].hexbin(pairs[ra], pairs[dec], gridsize=40, mincnt=1, cmap='viridis', bins='log', linewidths=.1)
+    if len(pairs):
+        axs[1].hexbin(pairs[ra], pairs[dec], gridsize=40, mincnt=1, cmap='viridis', bins='log', linewidths=.1)
     axs[1].invert_xaxis()
     axs[1].set(xlabel='RA (deg)', ylabel='Dec (deg)')
     if mags:
