@@ -6,12 +6,12 @@
 __all__ = ['whole', 'read_spectrum', 'progress', 'fits_files', 'read_spectra', 'sample_paths', 'sample_spectra', 'write_apstar']
 
 # %% ../../nbs/00b_files.ipynb #8a0ac908
+import ctypes
 import io
 import itertools
 import os
 import re
 import shutil
-import tempfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -30,30 +30,7 @@ from stellar_gen.data.core import (
 )
 from ..instrument import _overlaps, _variance, rebin
 
-# %% ../../nbs/00b_files.ipynb #2ac53ad0
-@contextmanager
-def whole(
-    path,                # File or folder to write; what stands there is replaced
-) -> Iterator[Path]:     # Where to make it: another path of the same name, on the same disk
-    "Write a file or folder completely or not at all"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', suffix='.partial', dir=path.parent))
-    made = beside / path.name
-    try:
-        yield made
-        made.stat()  # nothing is moved if nothing was made
-        if path.is_dir():
-            os.replace(path, beside / 'replaced')
-        os.replace(made, path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-# %% ../../nbs/00b_files.ipynb #5364180e
-_BLOCK = 2880             # bytes; a FITS file is a whole number of blocks
-_GZIP = b'\x1f\x8b'       # how a gzip begins
-_CUT_SHORT = ('runcated', 'buffer', 'too small', 'ended before', 'reshape')  # what the FITS library says of it
-
+# %% ../../nbs/00b_files.ipynb #be78ebe0
 def _printable(
     text,      # A text or path
 ) -> str:      # The same, with escapes in place of line breaks, control characters and bytes that are no text
@@ -64,6 +41,100 @@ def _line(error: object) -> str:
     "The first line of what an error says; its name if it says nothing"
     said = str(error).strip() or type(error).__name__
     return _printable(' '.join(said.splitlines()[0].split()))
+
+# %% ../../nbs/00b_files.ipynb #bc1404fa
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
+def _exchange(one: Path, other: Path) -> bool:
+    "Exchange two names in one step; False where the system cannot"
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):  # another system than Linux
+        return False
+    return renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+# %% ../../nbs/00b_files.ipynb #8636d825
+_LOCK = '.lock'  # in a hidden folder
+
+def _hidden(path: Path) -> Path:
+    "The folder in which something is made that will be called `path`"
+    return path.with_name(f'.{path.name}.partial')
+
+def _put(made: Path, path: Path) -> None:
+    "Give what was made its name; what had it before is in the hidden folder then"
+    if not path.is_dir():
+        os.replace(made, path)
+    elif not _exchange(made, path):
+        os.replace(path, made.with_name('replaced'))
+        os.replace(made, path)
+
+def _move_is_half_done(path: Path) -> bool:
+    "Whether a process was killed between the two renames of `_put`"
+    return not path.exists() and (_hidden(path)/'replaced').exists()
+
+def _complete(path: Path) -> None:
+    "Complete what a process that was killed had begun to put in its place"
+    from filelock import FileLock
+    if _move_is_half_done(path):
+        with FileLock(_hidden(path)/_LOCK):  # a process that is alive completes it itself
+            if _move_is_half_done(path):
+                os.replace(_hidden(path)/path.name, path)
+
+def _sweep(folder: Path) -> None:
+    "Delete all but the lock from a hidden folder"
+    for left in folder.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        elif left.name != _LOCK:
+            left.unlink()
+
+# %% ../../nbs/00b_files.ipynb #b84c9c70
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    "The hidden folder of a path, empty, for one process at a time"
+    from filelock import FileLock, Timeout
+    folder = _hidden(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    _complete(path)
+    try:
+        lock = FileLock(folder/_LOCK, timeout=0).acquire()
+    except Timeout:
+        raise ValueError(f'{_printable(path)}: another process is writing it: wait until it is done') from None
+    with lock:
+        _sweep(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+def _is_of_writing(error: OSError, folder: Path) -> bool:
+    "Whether an error of the system is about what is made in a hidden folder: no space, no permission"
+    if error.errno is None:
+        return False
+    return error.filename is None or folder.name in str(error.filename)
+
+# %% ../../nbs/00b_files.ipynb #2ac53ad0
+@contextmanager
+def whole(
+    path,                # File or folder to write; what stands there is replaced
+) -> Iterator[Path]:     # Where to make it: another path of the same name, on the same disk
+    "Write a file or folder completely or not at all"
+    path = Path(path)
+    try:
+        with _beside(path) as folder:
+            made = folder/path.name
+            yield made
+            made.stat()  # nothing is moved if nothing was made
+            _put(made, path)
+    except OSError as e:
+        if _is_of_writing(e, _hidden(path)):
+            raise OSError(f'{_printable(path)}: cannot be written ({e.strerror or _line(e)})') from e
+        raise
+
+# %% ../../nbs/00b_files.ipynb #5364180e
+_BLOCK = 2880             # bytes; a FITS file is a whole number of blocks
+_GZIP = b'\x1f\x8b'       # how a gzip begins
+_CUT_SHORT = ('runcated', 'buffer', 'too small', 'ended before', 'reshape')  # what the FITS library says of it
 
 def _may_be_read(folder) -> bool:
     "Whether one may look into a folder"

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from .core import APOGEE, concat, Grid, Spectra
-from .files import _line, _printable, _read_all, progress, whole
+from .files import _complete, _line, _printable, _read_all, progress, whole
 from .mmu import spectra_files, stream_mmu
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
@@ -41,6 +41,7 @@ def is_store(
     path,         # Any path
 ) -> bool:        # True for a folder that `SpectraStore` wrote
     "Whether there is a store of spectra at `path`"
+    _complete(Path(path))
     return (Path(path)/'spectra.zarr').is_dir() and (Path(path)/'meta.parquet').is_dir()
 
 def _make_empty(path: Path, grid: Grid, with_bitmask: bool) -> None:
