@@ -204,9 +204,11 @@ class Checkpoint(TrainingCallback):
         path,                     # File to write (safetensors)
         write: bool = True,       # Write it; of several processes only one should
         job: dict | None = None,  # What else must be the same to go on (data, seed, rates): anything JSON can hold
+        keep: bool = False,       # Leave the file when training is over
     ):
         self.path = Path(path)
         self.write = write
+        self.keep = keep
         self.job = json.loads(json.dumps(job or {}))
 
     def loader(self) -> DataLoader:
@@ -219,7 +221,8 @@ class Checkpoint(TrainingCallback):
 
     def keepers(self) -> dict[str, Callback]:
         "Callbacks that remember something"
-        return {type(cb).__name__: cb for cb in self.learn.cbs if hasattr(cb, 'state_dict')}
+        # asked of the class: an object has all that the learner and the network have
+        return {type(cb).__name__: cb for cb in self.learn.cbs if hasattr(type(cb), 'state_dict')}
 
     def transforms(self) -> list:
         "Transforms of training batches that draw random numbers"
@@ -245,6 +248,8 @@ class Checkpoint(TrainingCallback):
             self.tensors, state = _read_state(self.path)
             self.check(state)
             _network_of(self).load_state_dict(_part_of(self.tensors, 'net'))
+            if state['done'] == self.n_epoch:  # nothing is left to train
+                self.restore_tensors(self.tensors)
             self.state = state
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as e:
             why = ' '.join(str(e).split())[:200]
@@ -322,7 +327,9 @@ class Checkpoint(TrainingCallback):
                     smooth=[recorder.smooth_loss.count, float(recorder.smooth_loss.val)])
 
     def after_fit(self) -> None:
-        if self.write:
+        if self.state is not None:  # all epochs were done before
+            self.restore_losses(self.state)
+        if self.write and not self.keep:
             self.path.unlink(missing_ok=True)
 
 # %% ../../nbs/04a_callbacks.ipynb #a49c0005

@@ -163,13 +163,20 @@ class SimulatedDL(DataLoader):
             left -= batches
 
 # %% ../../nbs/04_train.ipynb #77e23543
+def _name_of_star(ids) -> np.ndarray:  # (N,)
+    "A name for the star of each row; where there is none, one that no star has"
+    names = pd.Series(list(ids), dtype=object)
+    text = names.where(names.notna(), '').astype(str).str.strip()
+    own = pd.Series([f'row {i}' for i in range(len(text))])
+    return text.where(text != '', own).to_numpy(str)
+
 def split_by_star(
     ids,                              # Identifier of the star of each row
     valid: float = .1,                # Share of the stars to hold out
     seed: int = 0,                    # Seed of the division
 ) -> tuple[np.ndarray, np.ndarray]:   # Row numbers for training and for validation
     "Divide rows so that no star is on both sides"
-    stars, star_of_row = np.unique(np.asarray(ids, str), return_inverse=True)
+    stars, star_of_row = np.unique(_name_of_star(ids), return_inverse=True)
     n = max(round(valid * len(stars)), 1)
     if n >= len(stars):
         raise ValueError(f'{len(stars)} stars cannot be divided with {valid:.0%} held out: give more stars')

@@ -23,7 +23,7 @@ from ..preprocess.recipe import Recipe
 from ..vae.losses import ElboLoss, named_loss
 from .learner import LR, prepared_store, spectra_dls, spectra_learner, SpectraDL
 from .callbacks import Checkpoint, KeepBest, KLWarmup, LossTable
-from ..model import finish, load_model, save_model, TrainedModel
+from ..model import _is_model, finish, load_model, save_model, TrainedModel
 
 # %% ../../nbs/04c_processes.ipynb #e06d3c04
 if find_spec('accelerate'):
@@ -96,14 +96,22 @@ class TrainJob:
                    recipe=self.recipe and self.recipe.to_json())
         return own | batches | learner
 
+    @property
+    def checkpoint(self) -> Path:
+        "The file to go on from"
+        return self.out.with_name(f'{self.out.name}.checkpoint')
+
     def check_out(self) -> None:
         "Refuse to replace what stands where the model is to go"
+        is_model = _is_model(self.out)
         if not self.out.exists():
             return
-        is_model = (self.out/'config.json').is_file()
         if not (is_model and self.overwrite):
             ask = ' or ask to overwrite it' if is_model else ''
             raise FileExistsError(f'{self.out}: exists already; choose another name{ask}')
+        saved = (self.out/'config.json').stat().st_mtime_ns
+        if self.checkpoint.exists() and self.checkpoint.stat().st_mtime_ns < saved:
+            self.checkpoint.unlink()  # of the training whose model this is
 
 # %% ../../nbs/04c_processes.ipynb #dcc12650
 def _run_job(
@@ -114,8 +122,7 @@ def _run_job(
     start = None if job.start is None else load_model(job.start)
     recipe = job.recipe if start is None else start.recipe
     dls = spectra_dls(job.store, recipe, seed=job.seed, quiet=job.quiet, **job.batches)
-    note = job.out.with_name(f'{job.out.name}.checkpoint')
-    cbs = [KLWarmup(), KeepBest(), Checkpoint(note, write=rank == 0, job=job.identity())]
+    cbs = [KLWarmup(), KeepBest(), Checkpoint(job.checkpoint, write=rank == 0, job=job.identity(), keep=True)]
     if job.log and rank == 0:
         cbs.append(LossTable(job.log))
     learn = spectra_learner(dls, seed=job.seed, start=start, cbs=cbs, **job.learner)
@@ -133,6 +140,7 @@ def _run_job(
     if job.final:
         model = job.final(model, dls.splits[1])
     save_model(model, job.out, job.overwrite)
+    job.checkpoint.unlink(missing_ok=True)
 
 # %% ../../nbs/04c_processes.ipynb #c45de9ec
 def _run_worker(
@@ -166,7 +174,7 @@ def _run_processes(
     prepared_store(SpectraStore(job.store), recipe, job.quiet)
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.start_processes(
-            _run_worker, (f'file://{folder}/meet', job), job.processes, start_method='spawn')
+            _run_worker, (f'file://{folder}/meet', job), job.processes, daemon=True, start_method='spawn')
 
 # %% ../../nbs/04c_processes.ipynb #4a649867
 _LR_AGAIN = 5e-4  # largest learning rate of a training that goes on from a model
