@@ -8,6 +8,7 @@ __all__ = ['FORMAT', 'METRIC_NAMES', 'TrainedModel', 'save_model', 'packaged_mod
            'latent_use']
 
 # %% ../nbs/04b_model.ipynb #3a41b684
+import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,12 +23,12 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.basics import Learner
-from safetensors import SafetensorError
+from safetensors import safe_open
 from safetensors.numpy import load_file as load_np, save_file as save_np
 from safetensors.torch import load_file, save_file
 
 from .data.core import Grid, Spectra
-from .data.files import whole
+from .data.files import _complete, _printable, whole
 from .data.store import SpectraStore
 from .preprocess.recipe import Recipe
 from .vae.network import Fit, ivar_with_scatter, SpectraVAE
@@ -93,6 +94,7 @@ _PARTS = dict(
 # %% ../nbs/04b_model.ipynb #d565f1a6
 def _is_model(path: Path) -> bool:
     "Whether a folder looks like one that `save_model` wrote"
+    _complete(path)
     return (path / _CONFIG).is_file() and (path / _WEIGHTS).is_file()
 
 def _config(model: TrainedModel) -> dict:
@@ -101,6 +103,20 @@ def _config(model: TrainedModel) -> dict:
     versions = {'stellar_gen': __version__} | {name: version(name) for name in ('torch', 'fastai', 'numpy')}
     return dict(format=FORMAT, arch='vae', net=model.net.config, recipe=model.recipe.to_dict(), info=model.info,
                 versions=versions)
+
+def _digests(folder: Path) -> dict[str, str]:
+    "SHA-256 of each file of arrays in a model folder"
+    digests = {}
+    for path in sorted(folder.glob('*.safetensors')):
+        with path.open('rb') as file:
+            digests[path.name] = hashlib.file_digest(file, 'sha256').hexdigest()
+    return digests
+
+def _sealed(config: dict, files: dict[str, str]) -> dict:
+    "A configuration with the digests of the files that belong to it, and one of itself"
+    whole_config = config | dict(files=files)
+    text = json.dumps(whole_config, sort_keys=True)
+    return whole_config | dict(digest=hashlib.sha256(text.encode()).hexdigest())
 
 def _write_model(
     model: TrainedModel,  # What to write
@@ -119,7 +135,8 @@ def _write_model(
         save_np(arrays, folder / f'{name}.safetensors')
     if model.reference is not None:
         model.reference.save(folder / _REFERENCE, half)
-    (folder / _CONFIG).write_text(json.dumps(_config(model), indent=1, allow_nan=False))
+    config = _sealed(_config(model), _digests(folder))
+    (folder / _CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False))
     for file in folder.glob('*.safetensors'):
         file.chmod(0o644)
 
@@ -153,10 +170,12 @@ def is_model_name(
 ) -> bool:     # Whether `load_model` takes it
     "Is this a model folder, or the name of a packaged model?"
     named = str(path) in [*packaged_models(), *_RENAMED]
+    _complete(Path(path))
     return (Path(path) / _CONFIG).is_file() or named and not Path(path).exists()
 
 def _model_folder(path) -> Path:
     "The folder of a model, from its path or the name of a packaged one"
+    _complete(Path(path))
     if str(path) in _RENAMED and not Path(path).exists():
         warnings.warn(f'{path} is now called {_RENAMED[str(path)]}, which is loaded instead', stacklevel=3)
         path = _RENAMED[str(path)]
@@ -170,6 +189,52 @@ def _model_folder(path) -> Path:
         if not (path / name).is_file():
             raise ValueError(f'{path}: not a model folder (it has no {name})')
     return path
+
+# %% ../nbs/04b_model.ipynb #9bab03a2
+def _check_seal(folder: Path, config: dict) -> None:
+    "Raise where the configuration or a file is another than was saved"
+    if 'files' not in config and 'digest' not in config:
+        return  # written before there were digests
+    again = 'copy the whole folder again, or train the model again'
+    unsealed = {key: value for key, value in config.items() if key not in ('files', 'digest')}
+    if config != _sealed(unsealed, config.get('files', {})):
+        raise ValueError(f'its {_CONFIG} was changed after it was saved: {again}')
+    saved, there = config['files'], _digests(folder)
+    wrong = {
+        'missing': [name for name in saved if name not in there],
+        'of another model': [name for name in there if name not in saved],
+        'changed after it was saved': [name for name in there if there[name] != saved.get(name, there[name])],
+    }
+    for what, names in wrong.items():
+        if names:
+            raise ValueError(f'its {names[0]} is {what}: {again}')
+
+def _read_config(folder: Path) -> dict:
+    "The configuration of a model, of the format that is read here"
+    config = json.loads((folder / _CONFIG).read_text(encoding='utf-8'))
+    if config['format'] != FORMAT:
+        raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: '
+                         'train it again, or use the stellar_gen it was made with')
+    _check_seal(folder, config)
+    if not isinstance(config['info'], dict):
+        raise ValueError(f'the info in its {_CONFIG} is no dictionary')
+    return config
+
+def _check_size(folder: Path, config: dict, grid: dict) -> None:
+    "Raise where a network or grid is of another size than the weights that are there"
+    with torch.device('meta'):  # takes no memory
+        wanted = {name: tuple(value.shape) for name, value in SpectraVAE(**config).state_dict().items()}
+    with safe_open(folder / _WEIGHTS, 'pt') as file:
+        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    for what, names in (('lack', wanted.keys() - there.keys()), ('have an unknown', there.keys() - wanted.keys())):
+        if names:
+            raise ValueError(f'its weights {what} {min(names)}')
+    if other := [name for name in sorted(wanted) if wanted[name] != there[name]]:
+        name = other[0]
+        raise ValueError(f'its {name} has shape {there[name]}, its {_CONFIG} asks for {wanted[name]}')
+    pixels = grid['wave']['pixels'] if isinstance(grid['wave'], dict) else len(grid['wave'])
+    if pixels != config['n_pix']:
+        raise ValueError(f'its network has {config["n_pix"]} pixels, its recipe {pixels}')
 
 # %% ../nbs/04b_model.ipynb #07127b5e
 def _read_network(
@@ -188,30 +253,30 @@ def _read_network(
 def _read_part(
     folder: Path,     # Of a model
     name: str,        # A key of `_PARTS`
-    net: SpectraVAE,  # The network that it must belong to
+    model: TrainedModel,  # The model, without it
 ) -> dict[str, np.ndarray] | None:  # Arrays by name; None if the model has no such part
     "What was learned from the network's latents"
     file = folder / f'{name}.safetensors'
     if not file.is_file():
         return None
     part, arrays = _PARTS[name], {key: value.astype(np.float32) for key, value in load_np(file).items()}
-    fits = arrays[part.array].shape[-1] == net.latent + part.more
+    fits = arrays[part.array].shape[-1] == model.net.latent + part.more
     if not fits or not all(np.isfinite(value).all() for value in arrays.values()):
         raise ValueError(f'its {name} belongs to another network, or is not finite: run {part.remedy} again')
+    labels = model.info[name]['labels']
+    if arrays['y_mean'].shape != (len(labels),):
+        raise ValueError(f'its {name} is of {arrays["y_mean"].size} labels, its {_CONFIG} names {len(labels)}: '
+                         f'run {part.remedy} again')
     return arrays
 
 def _read_model(folder: Path) -> TrainedModel:
     "The model in a folder"
-    config = json.loads((folder / _CONFIG).read_text())
-    if config['format'] != FORMAT:
-        raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: '
-                         'train it again, or use the stellar_gen it was made with')
+    config = _read_config(folder)
+    _check_size(folder, config['net'], config['recipe']['grid'])
     net, recipe = _read_network(folder, config['net']), Recipe.from_dict(config['recipe'])
-    if len(recipe.grid) != net.config['n_pix']:
-        raise ValueError(f'its network has {net.config["n_pix"]} pixels, its recipe {len(recipe.grid)}')
     model = TrainedModel(net, recipe, config['info'])
     for name in _PARTS:
-        setattr(model, name, _read_part(folder, name, net))
+        setattr(model, name, _read_part(folder, name, model))
     if (folder / _REFERENCE).is_file():
         model.reference = TrainedModel.read_reference(folder / _REFERENCE)
         if model.reference.latents.shape[1] != net.latent:
@@ -227,8 +292,9 @@ def load_model(
     folder = _model_folder(path)
     try:
         model = _read_model(folder)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f'{folder}: unusable model: ' + ' '.join(str(error).split())[:300]) from error
+    except Exception as error:  # of whatever kind: the bytes are not ours
+        said = f'it lacks {error}' if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise ValueError(f'{_printable(folder)}: unusable model: {_printable(" ".join(said.split())[:300])}') from error
     model.net = model.net.to(device).eval()
     return model
 
