@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -32,7 +32,7 @@ from astropy import config, units as u
 from astropy.table import Table
 
 from .data.core import _plain_column, as_frame
-from .data.files import _fits, _line, progress
+from .data.files import _fits, _line, _STAR_NAME, _text, progress
 
 # %% ../nbs/00f_archive.ipynb #d2ac4e4a
 def _item(value, text): return config.ConfigItem(value, text, module='stellar_gen.archive')
@@ -262,12 +262,31 @@ class _Part:
         self.dest = dest
         self.data = dest.with_name(f'.{dest.name}.part')
         self.mark = dest.with_name(f'.{dest.name}.part.etag')
+        self.lock = dest.with_name(f'.{dest.name}.part.lock')
+
+    @contextmanager
+    def mine(self):
+        "For one process at a time"
+        from filelock import FileLock, Timeout
+        try:
+            lock = FileLock(self.lock, timeout=0).acquire()
+        except Timeout:
+            raise ValueError('another process is fetching it') from None
+        with lock:
+            yield self
+            self.lock.unlink(missing_ok=True)
 
     def size_and_mark(self):
-        "Bytes that are here, and the mark of their version; none without a mark"
+        "Bytes that are here, and the mark of their version; none without a mark that is good for single bytes"
         if not self.data.exists() or not self.mark.exists():
             return 0, ''
-        return self.data.stat().st_size, self.mark.read_text()
+        mark = self.mark.read_text()
+        return (self.data.stat().st_size, mark) if mark and not mark.startswith('W/') else (0, '')
+
+    def drop(self):
+        "Begin anew"
+        self.data.unlink(missing_ok=True)
+        self.mark.unlink(missing_ok=True)
 
     def finish(self):
         "Give the whole file its name"
@@ -277,108 +296,233 @@ class _Part:
 # %% ../nbs/00f_archive.ipynb #29d43d24
 _BUSY = (429, 500, 502, 503, 504)  # answers of a server that may be better next time
 _NO_RANGE = 416                    # the part is longer than the file
-_BLOCK = 1 << 14                   # bytes written at a time
+_LONGEST_WAIT = 120                # seconds that a server may ask to wait for
+
+def _seconds(text):
+    "Seconds in a `Retry-After`; None where it says none, or a date"
+    return float(text) if re.fullmatch('[0-9]+', text) else None
 
 def _check_status(response, part):
     "An error unless the server sends data"
     status = response.status_code
     if status in _BUSY:
-        wait = response.headers.get('Retry-After', '')
-        raise _Again(f'the server answers {status}', float(wait) if wait.isdigit() else None)
+        wait = _seconds(response.headers.get('Retry-After', ''))
+        if wait is not None and wait > _LONGEST_WAIT:
+            raise ValueError(f'the server answers {status} and asks to wait {wait:,.0f} s: run again later')
+        raise _Again(f'the server answers {status}', wait)
     if status == _NO_RANGE:
-        part.data.unlink(missing_ok=True)
+        part.drop()
         raise _Again('the server has no such range')
     if status not in (200, 206):
         raise ValueError(f'the server answers {status} {response.reason}')
 
-def _receive(response, part, have):
-    "Write what comes behind the `have` bytes; number of bytes that should be there then, None if not announced"
-    _check_status(response, part)
-    if response.status_code == 200:
-        have = 0  # all of it comes once more
-    part.mark.write_text(response.headers.get('ETag') or response.headers.get('Last-Modified') or '')
-    length = response.headers.get('Content-Length')
-    with part.data.open('ab' if have else 'wb') as file:
-        for block in response.iter_content(_BLOCK):
-            file.write(block)
-    return None if length is None else have + int(length)
+# %% ../nbs/00f_archive.ipynb #8bb27a01
+_RANGE = re.compile(r'bytes ([0-9]+)-[0-9]+/([0-9]+|\*)')
 
-def _pull(session, url, part, timeout):
+def _mark_of(response):
+    "The server's mark of the version of a file"
+    return response.headers.get('ETag') or response.headers.get('Last-Modified') or ''
+
+def _first_and_size(response, part):
+    "Number of the first byte that comes, and size that the whole file has, None if not announced"
+    length = response.headers.get('Content-Length')
+    if response.status_code == 200:
+        return 0, None if length is None else int(length)
+    have, mark = part.size_and_mark()
+    place = _RANGE.fullmatch(response.headers.get('Content-Range', '').strip())
+    if not have or not place or int(place[1]) != have or _mark_of(response) != mark:
+        part.drop()
+        raise _Again('a part of another file came')
+    return have, None if place[2] == '*' else int(place[2])
+
+# %% ../nbs/00f_archive.ipynb #359b813b
+_BLOCK = 1 << 14           # bytes written at a time
+_SLOWEST = 1000            # bytes a second, on average, once the time to wait for data is over
+_LARGEST = 256 * 2**20     # bytes; spectra have less than 50 MB
+_FITS_BEGINS = (b'SIMPLE', b'\x1f\x8b')  # plain or as gzip
+
+@dataclass(frozen=True)
+class _Patience:
+    "How often and how long to wait, and for how much"
+    retries: int   # Further attempts for each file
+    pause: float   # Seconds before the second attempt; doubled each time
+    timeout: tuple[float, float]  # Seconds to wait for a connection, and for data
+    largest: int   # Bytes of a file
+    stop: threading.Event  # Set when nobody waits any more
+
+def _check_answer(response, name, size, patience):
+    "An error for an answer whose body is not to be read"
+    packed = response.headers.get('Content-Encoding', 'identity').lower()
+    if packed != 'identity' and not name.endswith('.gz'):
+        raise ValueError(f'the server packs it ({packed}), although it was asked not to')
+    if size is not None and size > patience.largest:
+        raise ValueError(f'has {size:,} bytes, more than {patience.largest:,}: give a larger largest= if that is meant')
+
+def _blocks(response, patience, size=0):
+    "The body, block by block, behind `size` bytes; an error where it is too large or too slow"
+    begin = time.monotonic()
+    come = 0
+    while block := response.raw.read1(_BLOCK, decode_content=False):
+        come += len(block)
+        seconds = time.monotonic() - begin
+        if size + come > patience.largest:
+            raise ValueError(f'has more than {patience.largest:,} bytes: give a larger largest= if that is meant')
+        if seconds > patience.timeout[1] and come < _SLOWEST * seconds:
+            raise _Again(f'{come:,} bytes came in {seconds:.0f} s')
+        if patience.stop.is_set():
+            raise ValueError('stopped')
+        yield block
+
+def _receive(response, part, patience):
+    "Write what comes; number of bytes that should be there then, None if not announced"
+    _check_status(response, part)
+    first, size = _first_and_size(response, part)
+    name = part.dest.name
+    _check_answer(response, name, size, patience)
+    part.mark.write_text(_mark_of(response))
+    begins = b''
+    with part.data.open('ab' if first else 'wb') as file:
+        for block in _blocks(response, patience, first):
+            begins = (begins + block)[:6]
+            if not first and len(begins) == 6 and name.endswith(('.fits', '.fits.gz')):
+                if not begins.startswith(_FITS_BEGINS):
+                    raise _Again('something came that is no FITS file')
+            file.write(block)
+    return size
+
+def _pull(session, url, part, patience):
     "One attempt to get the rest of a file"
     import requests
-    broken = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    import urllib3
+    broken = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
     have, mark = part.size_and_mark()
     headers = {'Accept-Encoding': 'identity'}
-    if have and mark:
+    if have:
         headers |= {'Range': f'bytes={have}-', 'If-Range': mark}
-    else:
-        have = 0
     try:
-        with session.get(url, stream=True, timeout=timeout, headers=headers) as response:
-            expected = _receive(response, part, have)
+        with session.get(url, stream=True, timeout=patience.timeout, headers=headers) as response:
+            expected = _receive(response, part, patience)
     except broken as e:
         raise _Again(f'the connection broke ({type(e).__name__})') from e
     size = part.data.stat().st_size
     if expected is not None and size != expected:
         raise _Again(f'{size:,} of {expected:,} bytes came')
 
+# %% ../nbs/00f_archive.ipynb #c71dc5ea
+_VISIT_NAME = re.compile(r'a[ps]Visit-[^-]+-([0-9]+)-([0-9]{5})-([0-9]{3})\b')
+_SDSS_NAME = re.compile(r'mwm(?:Star|Visit)-[^-]+-([0-9]+)\b')
+
+def _named(name):
+    "What the name of a file says it is of: values by the header's keys"
+    if star := re.search(_STAR_NAME, name):
+        return dict(OBJID=star[0])
+    if visit := _VISIT_NAME.search(name):
+        return dict(zip(('PLATE', 'MJD5', 'FIBERID'), visit.groups()))
+    if star := _SDSS_NAME.search(name):
+        return dict(SDSS_ID=star[1])
+    return {}
+
+def _check_named(name, path, hdus):
+    "An error if a header says something else than the name of the file"
+    for key, wanted in _named(name).items():
+        told = _text(hdus[0].header, key)
+        if told and told.lstrip('0') != wanted.lstrip('0'):
+            raise ValueError(f'{path}: is of another star or visit: its {key} is {told}, not {wanted}')
+
 # %% ../nbs/00f_archive.ipynb #cc352d3f
 def _flaw(path, name, sha1):
     "What is wrong with the data of a file; `''` if nothing"
     if sha1:
-        found = hashlib.sha1(path.read_bytes()).hexdigest()
+        with path.open('rb') as file:
+            found = hashlib.file_digest(file, 'sha1').hexdigest()
         if found != sha1:
             return f'the SHA-1 sum is {found[:12]}..., not {sha1[:12]}...'
     if name.endswith(('.fits', '.fits.gz')):
         try:
-            _fits(path, lambda path, hdus: None)
+            _fits(path, partial(_check_named, name))
         except ValueError as e:
             return _line(e).split(': ', 1)[1]
     return ''
 
-@dataclass(frozen=True)
-class _Patience:
-    "How often and how long to wait"
-    retries: int   # Further attempts for each file
-    pause: float   # Seconds before the second attempt; doubled each time
-    timeout: tuple[float, float]  # Seconds to wait for a connection, and for data
+# %% ../nbs/00f_archive.ipynb #b8a24af0
+class _Verified:
+    "Files below a folder that were verified, in a hidden file: size and time of each, and the sum that it had"
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.notes = self.folder/'.verified'
+        self.lock = threading.Lock()
+        self.known = set(self.notes.read_text(encoding='utf-8').splitlines()) if self.notes.is_file() else set()
 
-def _fetch_one(session, url, dest, sha1, patience):
-    "Status of one file (`fetched`, `present`, `failed`), and what went wrong"
-    if dest.exists():
-        return 'present', ''
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    part = _Part(dest)
+    def line(self, file, sha1):
+        "What is noted of a file"
+        stat = file.stat()
+        return f'{stat.st_size} {stat.st_mtime_ns} {sha1 or "-"} {file.relative_to(self.folder).as_posix()}'
+
+    def add(self, file, sha1):
+        "Note that a file is right"
+        line = self.line(file, sha1)
+        with self.lock:
+            if line not in self.known:
+                self.known.add(line)
+                with self.notes.open('a', encoding='utf-8') as notes:
+                    notes.write(f'{line}\n')
+
+    def check(self, file, sha1):
+        "What is wrong with a file that is there; `''` if nothing"
+        if self.line(file, sha1) in self.known:
+            return ''
+        flaw = _flaw(file, file.name, sha1)
+        if not flaw:
+            self.add(file, sha1)
+        return flaw
+
+# %% ../nbs/00f_archive.ipynb #16e26bc8
+def _attempts(session, url, part, sha1, patience):
+    "Fetch a file, with patience; raises a ValueError of what went wrong"
     why = ''
     for attempt in range(patience.retries + 1):
         try:
-            _pull(session, url, part, patience.timeout)
-            if flaw := _flaw(part.data, dest.name, sha1):
-                part.data.unlink()
+            _pull(session, url, part, patience)
+            if flaw := _flaw(part.data, part.dest.name, sha1):
+                part.drop()
                 raise _Again(flaw)
-            part.finish()
-            return 'fetched', ''
+            return part.finish()
         except _Again as e:
             why = str(e)
             if attempt < patience.retries:
-                time.sleep(patience.pause * 2**attempt if e.wait is None else e.wait)
-        except (ValueError, OSError) as e:
-            return 'failed', _line(e)
-    return 'failed', f'{why}, {patience.retries + 1} times'
+                patience.stop.wait(patience.pause * 2**attempt if e.wait is None else e.wait)
+    raise ValueError(f'{why}, {patience.retries + 1} times')
+
+def _fetch_one(session, url, dest, sha1, patience, verified):
+    "Status of one file (`fetched`, `present`, `failed`), and what went wrong"
+    try:
+        if dest.exists() and not verified.check(dest, sha1):
+            return 'present', ''
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        with _Part(dest).mine() as part:
+            _attempts(session, url, part, sha1, patience)
+        verified.add(dest, sha1)
+        return 'fetched', ''
+    except (ValueError, OSError) as e:
+        return 'failed', _line(e)
 
 # %% ../nbs/00f_archive.ipynb #3a519a27
 _SHA1_DIGITS = 40
 
 def _sas_url(path): return f'{conf.sas_url}/{quote(str(path), safe="/+")}'
 
-def _sums_text(source, session, timeout):
+def _sums_text(source, session, patience):
     "Text of a file of checksums, on disk or below the SAS"
     if Path(source).is_file():
         return Path(source).read_text()
-    response = session.get(_sas_url(source), timeout=timeout)
-    if response.status_code != 200:
-        raise ValueError(f'{source}: no such file of checksums (the server answers {response.status_code})')
-    return response.text
+    with session.get(_sas_url(source), stream=True, timeout=patience.timeout,
+                     headers={'Accept-Encoding': 'identity'}) as response:
+        if response.status_code != 200:
+            raise ValueError(f'{source}: no such file of checksums (the server answers {response.status_code})')
+        try:
+            return b''.join(_blocks(response, patience)).decode(errors='replace')
+        except (_Again, ValueError) as e:
+            raise ValueError(f'{source}: {_line(e)}') from e
 
 def _parse_sums(text, source):
     "`{path: SHA-1}` from lines `<sum>  <name>`, by the name as it stands and by its path below the SAS"
@@ -394,14 +538,14 @@ def _parse_sums(text, source):
         sums[str(folder/name.removeprefix('./'))] = sha1.lower()
     return sums
 
-def _sums(checksums, session, timeout):
+def _sums(checksums, session, patience):
     "`{path: SHA-1}` from a dictionary, or from files of sums"
     if checksums is None or isinstance(checksums, Mapping):
         return checksums or {}
     sources = [checksums] if isinstance(checksums, (str, os.PathLike)) else checksums
     sums = {}
     for source in sources:
-        sums |= _parse_sums(_sums_text(source, session, timeout), source)
+        sums |= _parse_sums(_sums_text(source, session, patience), source)
     return sums
 
 # %% ../nbs/00f_archive.ipynb #e220a74f
@@ -435,6 +579,7 @@ def fetch(
     pause: float = 1.,           # Seconds before the second attempt; doubled each time
     timeout: tuple[float, float] = (10, 60),  # Seconds to wait for a connection, and for data
     quiet: bool = False,         # No progress bar
+    largest: int = _LARGEST,     # Bytes that a file may have; enough for any spectrum
     # `path`, `file` (on disk), `status` (`fetched`, `present`, `failed`), `error`, one row per path
 ) -> pd.DataFrame:
     "Download files from the archive, whole or not at all; run again, it brings what is missing"
@@ -445,16 +590,21 @@ def fetch(
     if outside:
         raise ValueError(f'{len(outside)} paths are not below the archive (first: {outside[0]})')
     session = _session_per_thread()
-    sums = _sums(checksums, session(), timeout)
-    patience = _Patience(retries, pause, timeout)
+    patience = _Patience(retries, pause, timeout, largest, threading.Event())
+    sums = _sums(checksums, session(), patience)
+    verified = _Verified(out)
 
     def one(path):
         file = Path(out)/path
-        status, error = _fetch_one(session(), _sas_url(path), file, sums.get(path), patience)
+        status, error = _fetch_one(session(), _sas_url(path), file, sums.get(path), patience, verified)
         return dict(path=path, file=str(file), status=status, error=error)
 
     with ThreadPoolExecutor(workers) as pool:
-        rows = list(progress(pool.map(one, wanted), 'fetching', len(wanted), quiet))
+        try:
+            rows = list(progress(pool.map(one, wanted), 'fetching', len(wanted), quiet))
+        except BaseException:  # Ctrl-C: what is under way ends, what has come stays for the next run
+            patience.stop.set()
+            raise
     return pd.DataFrame(rows, columns=['path', 'file', 'status', 'error'])
 
 # %% ../nbs/00f_archive.ipynb #4101d2bd
