@@ -9,7 +9,9 @@ __all__ = ['app', 'Quiet', 'Seed', 'Device', 'Overwrite', 'Epochs', 'Latent', 'M
 
 # %% ../nbs/09_cli.ipynb #9e79c05d
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +28,13 @@ app = typer.Typer(
 )
 
 # %% ../nbs/09_cli.ipynb #4b0254a8
-Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='Say nothing but errors.')]
+def _hush(quiet: bool) -> bool:
+    "No warnings where nothing but errors is asked for"
+    if quiet:
+        warnings.simplefilter('ignore')
+    return quiet
+
+Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='Say nothing but errors.', callback=_hush)]
 Seed = Annotated[int, typer.Option(min=0, help='Seed of all random numbers: the same seed gives the same result.')]
 Device = Annotated[Optional[str], typer.Option(
     help='Torch device, for example cpu or cuda [default: the GPU if there is one].')]
@@ -65,9 +73,16 @@ def _device(name):
         raise ValueError(f'--device {name}: cannot be used here ({_error(error)[:80]})') from None
 
 # %% ../nbs/09_cli.ipynb #dc34d553
+def _terminated(number, frame):
+    "End in order, as a signal asks"
+    _complain('terminated')
+    sys.exit(128 + number)
+
 def main():  # The exit status goes to the shell
     "Run the command; an error is one line, and so is a warning"
-    import warnings
+    import signal
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *where, **more: _complain(_error(message))
         try:
@@ -280,6 +295,19 @@ def _two_years(text):
         raise ValueError(f'--epochs {text}: give two years, as in 2016.0,1999.5') from None
     return left, right
 
+def _two_columns(text, option):
+    "Columns of the left and of the right catalog out of one name, or of two as in ra,RAJ2000; in lower case"
+    names = [name.strip() for name in text.lower().split(',')]
+    if len(names) > 2 or not all(names):
+        raise ValueError(f'{option} {text}: give the name of a column, or two, as in ra,RAJ2000')
+    return names[0], names[-1]
+
+def _check_position(path, table, names):
+    "Refuse a catalog without its columns of position"
+    if missing := [name for name in names if name not in table]:
+        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {", ".join(list(table)[:12])}: '
+                         'name its columns with --ra and --dec, one name for both catalogs or LEFT,RIGHT')
+
 @app.command()
 def crossmatch(
     left: Annotated[Path, typer.Argument(help='Catalog with positions in degrees.')],
@@ -290,8 +318,9 @@ def crossmatch(
     epochs: Annotated[Optional[str], typer.Option(
         help='Epochs of left and right, as in 2016.0,1999.5: positions are moved by the proper motions '
              'pmra, pmdec.')] = None,
-    ra: Annotated[str, typer.Option(help='Column of right ascension.')] = 'ra',
-    dec: Annotated[str, typer.Option(help='Column of declination.')] = 'dec',
+    ra: Annotated[str, typer.Option(
+        help='Column of right ascension; two where the catalogs differ, as in ra,RAJ2000.')] = 'ra',
+    dec: Annotated[str, typer.Option(help='Column of declination, likewise.')] = 'dec',
     quiet: Quiet = False,
 ):
     "Match two catalogs by position."
@@ -302,7 +331,10 @@ def crossmatch(
     years = _two_years(epochs) if epochs else (None, None)
     a = read_catalog(left)
     b = read_catalog(right)
-    pairs = crossmatch(a, b, radius, how, ra.lower(), dec.lower(), years)
+    columns = _two_columns(ra, '--ra'), _two_columns(dec, '--dec')
+    for path, table, names in zip((left, right), (a, b), zip(*columns)):
+        _check_position(path, table, names)
+    pairs = crossmatch(a, b, radius, how, *columns, years)
     write_table(pairs, out)
     _say(quiet, f'{out}: {len(pairs):,} pairs of {len(a):,} and {len(b):,} rows')
 
@@ -312,10 +344,10 @@ _FEWEST_TRAINING = 100    # spectra
 
 def _calibrated(store, model, held):
     "The model, calibrated with the stars of a store that were held out; as it is where these are too few for its grid"
-    from stellar_gen.anomaly.reference import calibrate
+    from stellar_gen import anomaly
     from stellar_gen.data.store import SpectraStore
     try:
-        return calibrate(model, SpectraStore(store)[held[:_MOST_CALIBRATING]])
+        return anomaly.calibrate(model, SpectraStore(store)[held[:_MOST_CALIBRATING]])
     except ValueError as error:  # what was trained for hours is not lost
         typer.echo(f'stellar_gen: {store}: the model is not calibrated: {_error(error)}', err=True)
         return model
