@@ -481,9 +481,9 @@ _IsIn = Callable[[str, Path], bool]
 def _of_files(paths: list[Path], is_in: _IsIn, visits, batch: int, workers, quiet) -> Iterator[list[_Found]]:
     "FITS files that are not in a store yet, some hundred at a time"
     todo = [path for path in dict.fromkeys(paths) if not is_in(_printable(path), path)]
-    results = zip(todo, progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet))
+    results = zip(progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet), todo)
     while some := list(islice(results, batch)):
-        yield [_Found(_printable(path), path, *read) for path, read in some]
+        yield [_Found(_printable(path), path, *read) for read, path in some]
 
 def _of_mmu(paths: list[Path], is_in: _IsIn, quiet) -> Iterator[list[_Found]]:
     "Blocks of files of the Multimodal Universe that are not in a store yet"

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from fastai.basics import DataLoader
 
+from ..data.files import _somebody_looks
 from ..data.store import SpectraStore
 from ..preprocess.recipe import Recipe
 from ..vae.losses import ElboLoss, named_loss
 from .learner import LR, prepared_store, spectra_dls, spectra_learner, SpectraDL
-from .callbacks import Checkpoint, KeepBest, KLWarmup, LossTable
+from .callbacks import Checkpoint, KeepBest, KLWarmup, LossTable, MinuteLines
 from ..model import _is_model, finish, load_model, save_model, TrainedModel
 
 # %% ../../nbs/04c_processes.ipynb #e06d3c04
@@ -86,7 +87,7 @@ class TrainJob:
     log: Path | None = None        # CSV file for the losses
     overwrite: bool = False        # Replace a model that is already there
     final: Callable | None = None  # What to do to the model before it is saved
-    quiet: bool = True             # No progress bar
+    quiet: bool = True             # No progress bar, nor a line a minute where nobody would see the bar
 
     def identity(self) -> dict:
         "What must be the same to go on from a checkpoint, as JSON can hold it"
@@ -125,12 +126,15 @@ def _run_job(
     cbs = [KLWarmup(), KeepBest(), Checkpoint(job.checkpoint, write=rank == 0, job=job.identity(), keep=True)]
     if job.log and rank == 0:
         cbs.append(LossTable(job.log))
+    shown = not job.quiet and _somebody_looks()
+    if not job.quiet and not shown:
+        cbs.append(MinuteLines())
     learn = spectra_learner(dls, seed=job.seed, start=start, cbs=cbs, **job.learner)
     if job.processes > 1:
         learn.add_cb(SharedTrainer(sync_bn=False))
         torch.manual_seed(job.seed * job.processes + rank)  # each draws latents of its own
     with ExitStack() as silence:
-        if job.quiet:
+        if not shown:
             silence.enter_context(learn.no_logging())
             silence.enter_context(learn.no_bar())
         learn.fit_one_cycle(job.epochs)
@@ -195,7 +199,7 @@ def train_store(
     log=None,                         # CSV file for the losses
     overwrite: bool = False,          # Replace a model that is already there
     final: Callable | None = None,    # Of the model and the row numbers held out: the model to save
-    quiet: bool = True,               # No progress bar
+    quiet: bool = True,               # No progress bar, nor a line a minute where nobody would see the bar
     recipe: Recipe | None = None,     # How to prepare them; default what suits their grid, or that of `start`
     loss: ElboLoss | str = 'normal',  # A loss, or the name of the likelihood that it assumes: `normal` or `student`
     **kwargs,                         # Passed to `SpectraVAE`
