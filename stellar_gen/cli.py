@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Quiet', 'Seed', 'Device', 'TrainingDevice', 'Overwrite', 'Epochs', 'Latent', 'Model', 'Inputs', 'Table',
-           'Kind', 'Release', 'AllStar', 'main', 'simulate', 'ingest', 'fetch', 'star', 'crossmatch', 'train', 'score',
-           'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
+           'Kind', 'Release', 'AllStar', 'main', 'simulate', 'ingest', 'fetch', 'star', 'crossmatch', 'train',
+           'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
 
 # %% ../nbs/09_cli.ipynb #9e79c05d
 import sys
@@ -412,6 +412,30 @@ def train(
     _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '
                 f'{info["losses"][-1]["chi2"]:.2f}')
 
+# %% ../nbs/09_cli.ipynb #8c95d9e8
+@app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help='Model folder, or apogee-16.')],
+    store: Annotated[Path, typer.Argument(help='Store of your own spectra, most of them of ordinary stars.')],
+    out: Annotated[Path, typer.Option(help='Model folder to write.')],
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+):
+    "Adapt a model to a survey without training: what its stars look like, and what is normal among them."
+    _apart([model, store], out)
+    _new(out, True, overwrite)
+    from stellar_gen.anomaly.survey import calibrated, median_chi2
+    from stellar_gen.data.store import SpectraStore
+    from stellar_gen.model import load_model, save_model
+    spectra = SpectraStore(store)
+    before = load_model(model)
+    adapted = calibrated(before, spectra, seed=seed)
+    save_model(adapted, out, overwrite=overwrite)
+    chi2 = [f'{median_chi2(some, spectra):.2f}' for some in (before, adapted)]
+    _say(quiet, f'{out}: calibrated with {len(adapted.reference.ids):,} of {len(spectra):,} spectra; '
+                f'median reduced chi-square {chi2[0]} before, {chi2[1]} now')
+
 # %% ../nbs/09_cli.ipynb #b8a7bb68
 _FILES_AT_A_TIME = 256
 
@@ -518,6 +542,23 @@ def _load(model, device):
     from stellar_gen.model import load_model
     return load_model(model, _device(device) or 'cpu')
 
+# %% ../nbs/09_cli.ipynb #d30983f6
+_ENOUGH_STARS = 100   # rows from which on a sample can be odd as a whole
+_MOST_ODD = 0.1       # share with p < 0.01 that a sample may have
+
+def _one_store(inputs):
+    "Raise a ValueError unless stars can be judged by each other"
+    from stellar_gen.data.store import is_store
+    if len(inputs) != 1 or not is_store(inputs[0]):
+        raise ValueError('--calibrate needs one store, whose stars judge each other: run ingest first')
+
+def _strange(table, model, inputs):
+    "A line where a model finds a sample odd as a whole"
+    odd = (table.p_value < 0.01).sum()
+    if len(table) >= _ENOUGH_STARS and odd > _MOST_ODD * len(table):
+        _complain(f'{odd:,} of {len(table):,} stars have a probability below 0.01: the model does not know stars like '
+                  f'these; run: stellar_gen calibrate {model} {inputs[0]} --out NEW_MODEL')
+
 # %% ../nbs/09_cli.ipynb #fcbe56a0
 @app.command()
 def score(
@@ -527,6 +568,8 @@ def score(
         min=1e-6, max=1, help='Share of the flagged that may be normal stars.')] = 0.01,
     samples: Annotated[int, typer.Option(
         min=0, help='Draws of the latents for logp; 0 for the Laplace approximation.')] = 0,
+    calibrate: Annotated[bool, typer.Option(
+        '--calibrate', help='Adapt the model to the stars of a store first; each star is judged by the others.')] = False,
     device: Device = None,
     quiet: Quiet = False,
 ):
@@ -535,10 +578,15 @@ def score(
     _check_table(model, inputs, out)
     from functools import partial
     from stellar_gen.anomaly.scoring import flag, score
-    work = partial(score, _load(model, device), samples=samples)
+    from stellar_gen.anomaly.survey import score_by_folds
+    if calibrate:
+        _one_store(inputs)
+    work = partial(score_by_folds if calibrate else score, _load(model, device), samples=samples)
     table, bad = _table_of(inputs, quiet, work)
     if table is not None:
         table['flag'] = flag(table.p_value, fdr)
+        if not calibrate:
+            _strange(table, model, inputs)
     _write(table, bad, out, 'scored', quiet)
 
 # %% ../nbs/09_cli.ipynb #ee5fc280
