@@ -433,7 +433,8 @@ def calibrate(
     adapted = calibrated(before, spectra, seed=seed)
     save_model(adapted, out, overwrite=overwrite)
     chi2 = [f'{median_chi2(some, spectra):.2f}' for some in (before, adapted)]
-    _say(quiet, f'{out}: calibrated with {len(adapted.reference.ids):,} of {len(spectra):,} spectra; '
+    normal = len(adapted.reference.ids) if adapted.reference else 0
+    _say(quiet, f'{out}: calibrated with {normal:,} of {len(spectra):,} spectra; '
                 f'median reduced chi-square {chi2[0]} before, {chi2[1]} now')
 
 # %% ../nbs/09_cli.ipynb #b8a7bb68
@@ -569,7 +570,7 @@ def score(
     samples: Annotated[int, typer.Option(
         min=0, help='Draws of the latents for logp; 0 for the Laplace approximation.')] = 0,
     calibrate: Annotated[bool, typer.Option(
-        '--calibrate', help='Adapt the model to the stars of a store first; each star is judged by the others.')] = False,
+        '--calibrate', help='Adapt the model to a store first; its stars judge each other.')] = False,
     device: Device = None,
     quiet: Quiet = False,
 ):

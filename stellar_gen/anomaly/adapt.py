@@ -98,10 +98,11 @@ def adapt(
     some = np.sort(np.random.default_rng(seed).permutation(len(spectra))[:MOST_STARS])
     model = replace(model, net=copy.deepcopy(model.net), reference=None)
     parts = list(prepared(model, spectra, only=some))
-    decoder = model.net.decoder
+    mean, log_scatter = model.net.decoder.mean, model.net.decoder.log_scatter
+    assert log_scatter is not None  # as was asked above
     for _ in range(ROUNDS):
-        found = corrected(residuals(model, parts), decoder.log_scatter.detach().exp().numpy())
+        found = corrected(residuals(model, parts), log_scatter.detach().exp().numpy())
         with torch.no_grad():
-            decoder.mean += torch.as_tensor(np.log1p(found.offset), dtype=decoder.mean.dtype)
-            decoder.log_scatter.copy_(torch.as_tensor(np.log(found.error)))
+            mean += torch.as_tensor(np.log1p(found.offset), dtype=mean.dtype)
+            log_scatter.copy_(torch.as_tensor(np.log(found.error)))
     return model

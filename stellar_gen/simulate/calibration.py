@@ -107,7 +107,7 @@ def _cool_on_grid(labels: pd.DataFrame) -> np.ndarray:
     if between.any():
         coolest = labels[between].assign(teff=COOLEST, logg=labels.logg[between].clip(upper=HIGHEST_LOGG))
         model = _warm_at_rest(coolest)[:, _ON_GRID]
-        flux[between] *= (model / cool_dwarf_flux(COOLEST))**weight[between, None]
+        flux[between] *= (model / cool_dwarf_flux(np.array([COOLEST])))**weight[between, None]
     return flux
 
 def _at_rest(labels: pd.DataFrame) -> np.ndarray:

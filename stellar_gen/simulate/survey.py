@@ -180,7 +180,7 @@ def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int,
     wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)).astype(np.float32) * real.telluric_left
     telluric = light * depth * wrong[real.telluric_line[here]]
 
-    bits = _flags(here, threshold / night, rng)
+    bits = _flags(here, float(threshold / night), rng)
     return Visit(var, level * night * glow, level * night * real.residue[here], telluric, bits)
 
 # %% ../../nbs/00i_survey.ipynb #1ad0253a
