@@ -22,7 +22,7 @@ from astropy.table import Table
 COMMAND = str(Path(sys.executable).with_name('stellar_gen'))
 STARS = 36
 MODEL = 'apogee-16'
-UNKNOWN = '2M00000000+0000000'  # no star of the survey
+UNKNOWN = '2M23595999-8959599'  # no star of the survey
 LOST = 7                        # row whose file the archive does not have
 PATIENCE = 600                  # s for one command, on a machine with other work
 
@@ -73,7 +73,7 @@ class Answers(BaseHTTPRequestHandler):
             self.server.asked[path] += 1
         if path.startswith('/sas/'):
             return self.file(self.server.files.get(path.removeprefix('/sas/')))
-        if 'SearchTools' in path:
+        if '/search/' in path:
             return self.sql(parse_qs(urlparse(self.path).query)['cmd'][0])
         self.answer(404, b'')
 
