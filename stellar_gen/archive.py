@@ -658,6 +658,7 @@ def _answer(name, ask: Callable):
         raise ConnectionError(f'{name}: no answer ({_line(e)[:200]})') from e
 
 # %% ../nbs/00f_archive.ipynb #2d9fea47
+_NOT_NOW = (429, 502, 503, 504)  # answers of a service that is busy or out of order
 _NOT_MEASURED = -9999  # what SkyServer answers where nothing was measured, or less
 
 def _measured(column):
@@ -689,10 +690,12 @@ def query_sql(
 
     with sdss.set_temp('skyserver_baseurl', conf.skyserver_url):
         response = _answer(conf.skyserver_url, ask)
+    if response.status_code in _NOT_NOW:
+        raise ConnectionError(f'{conf.skyserver_url}: no answer (status {response.status_code})')
     text = response.text.strip()
     is_data = text[:1] not in ('<', '{', '[') and 'error_message' not in text
     if response.status_code != 200 or not is_data:
-        message = text.split('ErrorMessage', 1)[-1]
+        message = text.split('ErrorMessage', 1)[-1] or f'status {response.status_code}'
         raise ValueError(f'SkyServer refuses this query: {_line(message)[:300]}')
     return _skyserver_table(text)
 
