@@ -12,10 +12,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, List, NamedTuple, Optional, Tuple
+from typing import Annotated, Any, List, Optional, Tuple
 
 import typer
 
@@ -438,75 +437,21 @@ def calibrate(
                 f'median reduced chi-square {chi2[0]} before, {chi2[1]} now')
 
 # %% ../nbs/09_cli.ipynb #b8a7bb68
-_FILES_AT_A_TIME = 256
+def _kept(out, model, **job):
+    "Where results wait until the table is written: of this job by this model and version, and of no other"
+    from stellar_gen import __version__
+    from stellar_gen.model import _model_folder
+    from stellar_gen.parts import folder_digest, Kept
+    return Kept(out, job | dict(model=folder_digest(_model_folder(model)), version=__version__))
 
-class _Part(NamedTuple):
-    "Some of the spectra of an input"
-    spectra: Any        # `Spectra`, or a store of them
-    store: str          # Name of the store, '' for files
-    names: list[str]    # What to call each row
-
-def _stores(paths, bad):
-    "Stores, one by one; a line to `bad` for each that is none"
-    from stellar_gen.data.store import SpectraStore
-    for path in paths:
-        try:
-            store = SpectraStore(path)
-        except ValueError as error:
-            bad.append(_error(error))
-            continue
-        yield _Part(store, str(path), [f'{path}: row {i}' for i in range(len(store))])
-
-def _files(paths, quiet, bad):
-    "Some hundred spectra of files or of rows of a catalog at a time; a line to `bad` for each that cannot be read"
-    from stellar_gen.data.files import read_spectra
-    from stellar_gen.data.mmu import spectra_files, stream_mmu
-    files, of_mmu = spectra_files(paths)
-    for i in range(0, len(files), _FILES_AT_A_TIME):
-        spectra, failed = read_spectra(files[i:i + _FILES_AT_A_TIME], quiet=quiet)
-        bad += failed.error.tolist()
-        if spectra is not None:
-            yield _Part(spectra, '', spectra.meta.path.tolist())
-    for block in stream_mmu(of_mmu):
-        bad += block.problems
-        if block.spectra is not None:
-            yield _Part(block.spectra, '', [f'{block.path}: row {row}' for row in block.spectra.meta.row])
-
-def _parts(paths, quiet, bad) -> Iterator[_Part]:
-    "All that the paths hold, in their order"
-    from stellar_gen.data.store import is_store
-    for stored, group in groupby(paths, is_store):
-        yield from _stores(group, bad) if stored else _files(list(group), quiet, bad)
-
-# %% ../nbs/09_cli.ipynb #90570e83
-def _without_lost(table, part, bad):
-    "The rows that have results; a line to `bad` for each that has none"
-    import numpy as np
-    result = next(column for column in ('z0', 'anomaly', 'chi2') if column in table)
-    lost = table[result].isna().to_numpy()
-    for i in np.flatnonzero(lost):
-        reason = table.reason[i] if 'reason' in table else 'no pixel with a usable flux and error'
-        bad.append(f'{part.names[i]}: {reason}')
-    return table[~lost]
-
-def _table_of(inputs, quiet, work: Callable):
-    "Rows of all inputs (None if there are none), and how many spectra or files are missing"
-    import pandas as pd
-    bad: list[str] = []
-    tables = []
-    for part in _parts(inputs, quiet, bad):
-        try:
-            table = work(part.spectra)
-        except ValueError as error:
-            bad.append(f'{part.store or part.names[0]}: {_error(error)}')
-            continue
-        if part.store:
-            others = [column for column in table if column != 'file']
-            table = table.assign(file=part.store)[['file', *others]]
-        tables.append(_without_lost(table, part, bad))
+def _table_of(inputs, work: Callable, kept, doing, quiet, whole=False):
+    "Rows of all inputs (None if there are none), and how many spectra or files are missing; `whole` stores at once"
+    from stellar_gen.parts import in_parts, pieces, whole_store
+    todo = [whole_store(path) for path in inputs] if whole else pieces(inputs)
+    table, bad = in_parts(todo, work, kept, doing, quiet, getattr(work, 'note', len))
     for line in bad:
         _complain(line)
-    return pd.concat(tables, ignore_index=True) if tables else None, len(bad)
+    return table, len(bad)
 
 def _check_table(model, inputs, out):
     "Refuse a table that cannot be written, or not without damage"
@@ -517,11 +462,13 @@ def _check_table(model, inputs, out):
     if all(is_store(path) and not len(SpectraStore(path)) for path in inputs):
         raise ValueError(f'{inputs[0]}: there are no spectra in it')
 
-def _write(table, bad, out, done, quiet):
+def _write(table, bad, out, done, quiet, kept):
     "Write the table and say so; the exit status tells whether anything is missing"
     from stellar_gen.data.tables import write_table
     if table is not None and len(table):
         write_table(table, out)
+    kept.remove()
+    if table is not None and len(table):
         _say(quiet, f'{out}: {len(table):,} spectra {done}' + (f', {bad} not' if bad else ''))
     if bad:
         raise typer.Exit(1)
@@ -560,6 +507,39 @@ def _strange(table, model, inputs):
         _complain(f'{odd:,} of {len(table):,} stars have a probability below 0.01: the model does not know stars like '
                   f'these; run: stellar_gen calibrate {model} {inputs[0]} --out NEW_MODEL')
 
+# %% ../nbs/09_cli.ipynb #5020ef35
+_EACH = 100  # stars, for which one more gets a reason
+
+class _Scoring:
+    "Scores of one part after the other, with reasons for a share of the stars"
+
+    def __init__(self, model, samples):
+        self.model = model
+        self.samples = samples
+        self.done = (0, 0)    # stars and reasons of the pieces that are done
+        self.begun = (0, 0)   # and of the one that is worked on
+
+    def most(self, stars):
+        "How many of the next so many stars may get a reason"
+        from stellar_gen.anomaly.scoring import MOST_EXPLAINED
+        seen, given = (sum(pair) for pair in zip(self.done, self.begun))
+        return max(MOST_EXPLAINED + (seen + stars) // _EACH - given, 0)
+
+    def __call__(self, spectra):
+        from stellar_gen.anomaly.scoring import score
+        table = score(self.model, spectra, samples=self.samples, most=self.most(len(spectra)))
+        self.begun = self.counted(self.begun, table)
+        return table
+
+    def counted(self, before, table):
+        "Stars and reasons, with those of a table"
+        return before[0] + len(table), before[1] + int((table.reason != '').sum())
+
+    def note(self, table):
+        "A piece is done, in this run or in one before"
+        self.done = self.counted(self.done, table) if len(table) else self.done
+        self.begun = (0, 0)
+
 # %% ../nbs/09_cli.ipynb #fcbe56a0
 @app.command()
 def score(
@@ -574,21 +554,23 @@ def score(
     device: Device = None,
     quiet: Quiet = False,
 ):
-    "Score spectra: anomaly, probability, flag, cause and reason, one row each."
+    "Score spectra: anomaly, probability, flag, cause and reason, one row each; run again, it goes on."
     model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
-    from stellar_gen.anomaly.scoring import flag, score
+    from stellar_gen.anomaly.scoring import flag
     from stellar_gen.anomaly.survey import score_by_folds
     if calibrate:
         _one_store(inputs)
-    work = partial(score_by_folds if calibrate else score, _load(model, device), samples=samples)
-    table, bad = _table_of(inputs, quiet, work)
+    loaded = _load(model, device)
+    work = partial(score_by_folds, loaded, samples=samples) if calibrate else _Scoring(loaded, samples)
+    kept = _kept(out, model, command='score', samples=samples, device=device, calibrate=calibrate)
+    table, bad = _table_of(inputs, work, kept, 'scoring', quiet, whole=calibrate)
     if table is not None:
         table['flag'] = flag(table.p_value, fdr)
         if not calibrate:
             _strange(table, model, inputs)
-    _write(table, bad, out, 'scored', quiet)
+    _write(table, bad, out, 'scored', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #ee5fc280
 @app.command()
@@ -598,13 +580,15 @@ def encode(
     device: Device = None,
     quiet: Quiet = False,
 ):
-    "Latents of spectra and their errors, z0, e_z0 and so on, one row each."
+    "Latents of spectra and their errors, z0, e_z0 and so on, one row each; run again, it goes on."
     model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
     from stellar_gen.model import encode
-    table, bad = _table_of(inputs, quiet, partial(encode, _load(model, device)))
-    _write(table, bad, out, 'encoded', quiet)
+    work = partial(encode, _load(model, device))
+    kept = _kept(out, model, command='encode', device=device)
+    table, bad = _table_of(inputs, work, kept, 'encoding', quiet)
+    _write(table, bad, out, 'encoded', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #fd8494f7
 @app.command()
@@ -623,8 +607,9 @@ def classify(
     from functools import partial
     from stellar_gen.classify.labels import classify
     work = partial(classify, _load(model, device), abstain=not guess)
-    table, bad = _table_of(inputs, quiet, work)
-    _write(table, bad, out, 'classified', quiet)
+    kept = _kept(out, model, command='classify', guess=guess, device=device)
+    table, bad = _table_of(inputs, work, kept, 'classifying', quiet)
+    _write(table, bad, out, 'classified', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #6ccdf0dd
 _STARS_AT_A_TIME = 1000

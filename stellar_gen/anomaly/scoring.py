@@ -136,10 +136,11 @@ FEW_PIXELS = ('few_pixels', 'data')  # kind and cause of a star with less than h
 def worth_explaining(
     table: pd.DataFrame,  # Rows of `score`
     explain: float,       # Largest p-value
+    most: int | None = None,  # Stars at most; default 500, or the share `explain` of all if that is more
 ) -> np.ndarray:          # Row numbers, in order
     "Which stars get a reason"
     odd = np.flatnonzero(table.p_value < explain)
-    most = max(MOST_EXPLAINED, int(explain * len(table)))
+    most = max(MOST_EXPLAINED, int(explain * len(table))) if most is None else most
     oddest_first = np.argsort(-table.anomaly[odd].to_numpy())
     return np.sort(odd[oddest_first[:most]])
 
@@ -289,6 +290,7 @@ def score(
     explain: float = 0.01,
     samples: int = 0,       # Draws of the latents for `logp`; 0 for the Laplace approximation
     details: bool = False,  # Give the indicators and the latents too
+    most: int | None = None,  # Stars that get a reason at most, in place of 500 or the share `explain`
 ) -> pd.DataFrame:          # One row per spectrum: `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `reason`, ...
     "How odd each star is, and why"
     reference = checked_reference(model)
@@ -303,7 +305,7 @@ def score(
     log_kinds = np.concatenate([x for _, x in scored])                 # (N,K)
     table['flag'] = flag(table.p_value, fdr)
     odd = np.flatnonzero(table.p_value < explain)
-    chosen = np.isin(odd, worth_explaining(table, explain))
+    chosen = np.isin(odd, worth_explaining(table, explain, most))
     starts = range(0, len(odd), EXPLAINED_AT_ONCE)
     for start, part in zip(starts, prepared(model, spectra, EXPLAINED_AT_ONCE, True, odd)):
         some = slice(start, start + EXPLAINED_AT_ONCE)

@@ -308,6 +308,16 @@ def _open(path: Path, normalized: bool) -> '_ParquetSource | _Hdf5Source':
     except Exception as e:  # of whatever kind: the bytes are not ours
         raise ValueError(f'{_printable(path)}: not an APOGEE file of the Multimodal Universe ({_line(e)})') from e
 
+def _stars_in(path: Path) -> int:
+    "How many rows a file has; 0 if it cannot be read"
+    try:
+        source = _open(path, normalized=False)
+    except ValueError:
+        return 0
+    rows = sum(map(len, source.groups))
+    source.close()
+    return rows
+
 def _is_done(path: Path, rows: range, skip: Callable[[str], bool]) -> bool:
     "Whether all blocks of a group shall be passed over"
     ends = [*rows[::_ROWS], rows.stop]
