@@ -81,7 +81,8 @@ def whole_store(
     "A store for work that needs all of its spectra"
     store = SpectraStore(path)
     names = [f'{_printable(path)}: row {row}' for row in range(len(store))]
-    return Piece(['whole', *_identity(store)], len(store), lambda problems: iter([Part(store, names, _printable(path))]))
+    part = Part(store, names, _printable(path))
+    return Piece(['whole', *_identity(store)], len(store), lambda problems: iter([part]))
 
 def _file_pieces(paths: list[Path]) -> Iterator[Piece]:
     "Pieces of FITS files"

@@ -239,11 +239,12 @@ _OF_THE_TREE = ('_healpix_29', 'norder', 'dir', 'npix', 'healpix', '__index_leve
 
 def _meta(table: pd.DataFrame, path: Path, first: int) -> pd.DataFrame:
     "Columns of the catalog under the names of this library, with the file and the row in it"
+    small = {name: str(name).lower() for name in table}
+    renamed = {_NAMES[name] for name in small.values() if name in _NAMES}  # goes before a column of that name
     columns = {}
-    for name in table:
-        small = str(name).lower()
-        ours = f'e_{small[:-4]}' if small.endswith('_err') else _NAMES.get(small, small)
-        if small not in _OF_THE_TREE and (small in _NAMES or ours not in _NAMES.values()):
+    for name, own in small.items():
+        if own not in _OF_THE_TREE and own not in renamed:
+            ours = f'e_{own[:-4]}' if own.endswith('_err') else _NAMES.get(own, own)
             columns[ours] = _plain_column(table[name], name=ours)
     meta = pd.DataFrame(columns, index=range(len(table)))
     ids = meta.pop('apogee_id').astype(str).str.replace(r"^b'(.*)'$", r'\1', regex=True).str.strip()
