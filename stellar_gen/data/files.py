@@ -58,6 +58,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 # %% ../../nbs/00b_files.ipynb #8636d825
 _LOCK = '.lock'  # in a hidden folder
+_TRIES, _SOON = 15, .2  # of deleting it, and seconds between
 
 def _hidden(path: Path) -> Path:
     "The folder in which something is made that will be called `path`"
@@ -82,6 +83,14 @@ def _complete(path: Path) -> None:
         with FileLock(_hidden(path)/_LOCK):  # a process that is alive completes it itself
             if _move_is_half_done(path):
                 os.replace(_hidden(path)/path.name, path)
+
+def _remove(folder: Path) -> None:
+    "Delete a folder, into which a thread of Zarr may still be writing"
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_SOON)
 
 def _sweep(folder: Path) -> None:
     "Delete all but the lock from a hidden folder"
@@ -108,7 +117,13 @@ def _beside(path: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+def _tidy(path: Path) -> None:
+    "Delete what a process that was killed has left beside a path"
+    if _hidden(path).is_dir():
+        with _beside(path):
+            pass
 
 def _is_of_writing(error: OSError, folder: Path) -> bool:
     "Whether an error of the system is about what is made in a hidden folder: no space, no permission"

@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -22,11 +23,12 @@ import numpy as np
 import pandas as pd
 
 from .core import APOGEE, concat, Grid, Spectra
-from .files import _complete, _line, _printable, _read_all, progress, whole
+from .files import _complete, _line, _printable, _read_all, _tidy, progress, whole
 from .mmu import spectra_files, stream_mmu
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
 _CHUNK = 128  # rows
+_LARGEST_CHUNK = 2**28  # bytes, unpacked; ours have 4 MB
 _ARRAYS = ('wave', 'flux', 'ivar', 'bitmask')
 _CODECS = {'blosc', 'bytes', 'crc32c', 'gzip', 'transpose', 'zstd'}  # that unpack numbers, and can do nothing else
 _FAILURE = ['path', 'error', 'size', 'mtime']  # columns of a table of failures; size and time are those of the file
@@ -85,6 +87,37 @@ def _open_arrays(path: Path) -> Any:
         _check_codecs(part)
     return zarr.open_group(arrays, mode='r', zarr_format=3, use_consolidated=False)
 
+def _check_numbers_in(name: str, array: Any, kinds: str, size: float) -> None:
+    "Raise where an array is not of numbers of these kinds, or so many at once do not fit into memory"
+    if array.dtype.kind not in kinds:
+        raise ValueError(f'{name} is of type {array.dtype}')
+    if (large := size * array.dtype.itemsize) > _LARGEST_CHUNK:
+        raise ValueError(f'{name} comes in {large:,.0f} bytes at once, more than {_LARGEST_CHUNK:,}')
+
+def _check_arrays(group: Any, rows: int) -> None:
+    "Raise where an open store has not an array of numbers for all rows of its table and all its wavelengths"
+    wave = group['wave']
+    _check_numbers_in('wave', wave, 'f', max(np.prod(wave.shape, dtype=float), np.prod(wave.chunks, dtype=float)))
+    for name, kinds in dict(flux='f', ivar='f', bitmask='iu').items():
+        if name == 'bitmask' and name not in group:
+            continue
+        array = group[name]
+        if array.ndim != 2 or array.shape[1:] != wave.shape or array.shape[0] < rows:
+            raise ValueError(f'{name} has shape {array.shape}, which is not that of {rows} rows in the table '
+                             f'on wavelengths of shape {wave.shape}')
+        _check_numbers_in(name, array, kinds, np.prod(array.chunks, dtype=float))
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    "Whatever Zarr or Arrow say of bytes that are not theirs, as one line that names the store"
+    shown = _printable(path)
+    try:
+        yield
+    except Exception as e:  # of whatever kind: the bytes are not ours
+        if isinstance(e, ValueError) and str(e).startswith(f'{shown}:'):
+            raise
+        raise ValueError(f'{shown}: damaged store: {_line(e)}') from e
+
 def _saved_grid(group: Any) -> Grid:
     "The grid of an open store; of one that does not say, the grid of its wavelengths"
     wave = group['wave'][:]
@@ -113,11 +146,11 @@ def _remove_leftovers(path: Path) -> None:
             shutil.rmtree(left)
         else:
             left.unlink(missing_ok=True)
+    _tidy(path)
 
 def _append(store: 'SpectraStore', spectra: Spectra | None, failed: pd.DataFrame | None) -> None:
     "Write a batch behind the rows that exist"
     import zarr
-    _remove_leftovers(store.path)
     part = f'part-{len(store._parts):06d}.parquet'
     (store.path/'failed.parquet'/part).unlink(missing_ok=True)
     if spectra is not None:
@@ -149,15 +182,11 @@ class SpectraStore:
     def _load(self) -> None:
         "Look at what is there now"
         self.__dict__.pop('meta', None)
-        try:
+        with _reading(self.path):
             self._rows = self._count_rows()  # first: a writer makes the arrays longer before the table
             self._group = _open_arrays(self.path)
+            _check_arrays(self._group, self._rows)
             self.grid = _saved_grid(self._group)
-            held = min(self._group[name].shape[0] for name in ('flux', 'ivar'))
-        except Exception as e:  # whatever Zarr or Arrow say of bytes that are not theirs
-            raise ValueError(f'{self.path}: damaged store: {_line(e)}') from e
-        if held < self._rows:
-            raise ValueError(f'{self.path}: damaged store: {self._rows} rows in the table, {held} in the arrays')
 
     @property
     def wave(self) -> np.ndarray:  # Wavelengths (P,), vacuum Å
@@ -231,8 +260,9 @@ class SpectraStore:
 
     def __getitem__(self, i) -> Spectra:  # Those rows, in memory
         rows = np.atleast_1d(np.arange(len(self))[i])
-        bitmask = self._read('bitmask', rows) if 'bitmask' in self._group else None
-        return Spectra(self.grid, self._read('flux', rows), self._read('ivar', rows), bitmask, self.meta.iloc[rows])
+        with _reading(self.path):
+            bitmask = self._read('bitmask', rows) if 'bitmask' in self._group else None
+            return Spectra(self.grid, self._read('flux', rows), self._read('ivar', rows), bitmask, self.meta.iloc[rows])
 
     @classmethod
     def open(
@@ -264,10 +294,17 @@ class SpectraStore:
                 cls(made).append(spectra)
         return cls(path)
 
-    def _writing(self):
-        "A lock, for as long as this process writes"
-        from filelock import FileLock
-        return FileLock(self.path/'.lock', timeout=0)
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        "For one process at a time; what one that was killed had not finished is gone"
+        from filelock import FileLock, Timeout
+        try:
+            lock = FileLock(self.path/'.lock', timeout=0).acquire()
+        except Timeout:
+            raise ValueError(f'{self.path}: another process is writing to this store: wait until it is done') from None
+        with lock:
+            _remove_leftovers(self.path)
+            yield
 
     def append(
         self,
@@ -275,14 +312,10 @@ class SpectraStore:
         failed: pd.DataFrame | None = None,  # Files of this batch that could not be read
     ) -> 'SpectraStore':                     # The store, longer
         "Add a batch: all of it, or nothing"
-        from filelock import Timeout
         if spectra is not None:
             _check_alike(self, spectra)
-        try:
-            with self._writing():
-                _append(self, spectra, failed)
-        except Timeout:
-            raise ValueError(f'{self.path}: another process is writing to this store: wait until it is done') from None
+        with self._writing():
+            _append(self, spectra, failed)
         self._load()
         return self
 
@@ -308,11 +341,7 @@ def open_spectra(
     path,         # A store
 ) -> Spectra:     # What was saved
     "A whole store, in memory"
-    store = SpectraStore(path)
-    try:
-        return store[:]
-    except ValueError as e:
-        raise ValueError(f'{path}: damaged store: {_line(e)}') from e
+    return SpectraStore(path)[:]
 
 # %% ../../nbs/00c_store.ipynb #686ac782
 _Arrays = tuple[np.ndarray, ...]  # row numbers (B,), flux (B,P) and ivar (B,P)
@@ -371,8 +400,9 @@ def _pool(store: SpectraStore, chunks: list[np.ndarray], threads: ThreadPoolExec
 
     def load(chunk: np.ndarray, start: int) -> None:
         first, last = chunk[0], chunk[-1]
-        for name, array in (('flux', flux), ('ivar', ivar)):
-            array[start:start + len(chunk)] = store._group[name][first:last + 1][chunk - first]
+        with _reading(store.path):
+            for name, array in (('flux', flux), ('ivar', ivar)):
+                array[start:start + len(chunk)] = store._group[name][first:last + 1][chunk - first]
 
     list(threads.map(load, chunks, starts))
     return rows, flux, ivar
@@ -514,6 +544,8 @@ def ingest(
 ) -> SpectraStore:              # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
     store = SpectraStore(out) if is_store(out) else SpectraStore.create(out)
+    with store._writing():
+        pass  # nothing may be new, and leftovers go all the same
     if store.grid != APOGEE:
         raise ValueError(f'{out}: this store is not on the APOGEE grid')
     known = _known_spectra(store)

@@ -223,7 +223,7 @@ def _check_complete(path: str, want: _Want, columns: dict[str, Any], names: list
     if missing:
         more = f' and {len(names) - 12} more' if len(names) > 12 else ''
         first = ', '.join(name.lower() for name in names[:12])
-        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {first}{more}')
+        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {_printable(first)}{more}')
 
 def _check_once(path: str, want: _Want, names: list[str]) -> None:
     "Raise where the names of two wanted columns differ only in case"
@@ -232,7 +232,8 @@ def _check_once(path: str, want: _Want, names: list[str]) -> None:
         spelled.setdefault(name.lower(), []).append(name)
     for name, several in spelled.items():
         if name and len(several) > 1 and (want is None or name in want):
-            raise ValueError(f'{path}: has {len(several)} columns named {name} ({", ".join(several)}): rename them, '
+            spellings = _printable(', '.join(several))
+            raise ValueError(f'{path}: has {len(several)} columns named {_printable(name)} ({spellings}): rename them, '
                              'or name the columns to read')
 
 def read_catalog(
