@@ -75,6 +75,7 @@ class TrainedModel:
 
 # %% ../nbs/04b_model.ipynb #9b6366d6
 FORMAT = 3  # of the model folder
+_MOST_STEPS = 100  # Newton steps that refine a latent; one or two are enough
 _HALF = 10_000  # numbers in an array from which half precision is worth its name
 _WEIGHTS = 'model.safetensors'
 _CONFIG = 'config.json'
@@ -222,10 +223,14 @@ def _read_config(folder: Path) -> dict:
 
 def _check_size(folder: Path, config: dict, grid: dict) -> None:
     "Raise where a network or grid is of another size than the weights that are there"
-    with torch.device('meta'):  # takes no memory
-        wanted = {name: tuple(value.shape) for name, value in SpectraVAE(**config).state_dict().items()}
     with safe_open(folder / _WEIGHTS, 'pt') as file:
         there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    most = dict(blocks=len(there), transformer=len(there), refine=_MOST_STEPS)  # a layer has tensors of its own
+    for part, number in most.items():
+        if not 0 <= config.get(part, 0) <= number:
+            raise ValueError(f'its {_CONFIG} asks for {config[part]:,} {part}, of which there are at most {number}')
+    with torch.device('meta'):  # takes no memory
+        wanted = {name: tuple(value.shape) for name, value in SpectraVAE(**config).state_dict().items()}
     for what, names in (('lack', wanted.keys() - there.keys()), ('have an unknown', there.keys() - wanted.keys())):
         if names:
             raise ValueError(f'its weights {what} {min(names)}')
