@@ -8,6 +8,7 @@ __all__ = ['app', 'Quiet', 'Seed', 'Device', 'TrainingDevice', 'Overwrite', 'Epo
            'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
 
 # %% ../nbs/09_cli.ipynb #9e79c05d
+import signal
 import sys
 import threading
 import time
@@ -74,23 +75,23 @@ def _device(name):
         raise ValueError(f'--device {name}: cannot be used here ({_error(error)[:80]})') from None
 
 # %% ../nbs/09_cli.ipynb #dc34d553
-def _terminated(number, frame):
+def _ended(number, frame):
     "End in order, as a signal asks"
-    _complain('terminated')
+    warnings.simplefilter('ignore')  # about what is left undone
+    _complain('interrupted' if number == signal.SIGINT else 'terminated')
     sys.exit(128 + number)
 
 def main():  # The exit status goes to the shell
     "Run the command; an error is one line, and so is a warning"
-    import signal
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *where, **more: _complain(_error(message))
-        try:
-            app()
-        except (ValueError, OSError) as error:
-            _complain(_error(error))
-            sys.exit(1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _ended)
+    warnings.showwarning = lambda message, *where, **more: _complain(_error(message))
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        _complain(_error(error))
+        sys.exit(1)
 
 @app.callback(invoke_without_command=True)
 def _main(version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False):
