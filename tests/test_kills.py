@@ -1,0 +1,334 @@
+"""Processes that are killed outright, just before each of their calls that move, remove or make something on disk
+
+Every window must leave the old, the new, or what the next run completes; and the next run leaves nothing but the new.
+"""
+import hashlib
+import http.server
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are killed in a copy of this one, which needs os.fork'),
+    pytest.mark.xdist_group('kills'),
+]
+CALLS = 'replace', 'rename', 'unlink', 'remove', 'rmdir', 'mkdir', 'fsync'  # of `os`, and `_exchange`
+MOST = 400      # windows of one scenario
+COMMAND = str(Path(sys.executable).with_name('stellar_gen'))
+TINY = dict(latent=2, channels=8, heads=8, hidden=16, coefs=8)
+
+
+def killed_at(n: int, work: Callable) -> bool:
+    "Do `work` in a copy of this process that is killed just before its n-th call; False if it ended before"
+    from stellar_gen.data import files
+    child = os.fork()
+    if child:
+        status = os.waitpid(child, 0)[1]
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, 'the work failed by itself'
+        return os.WIFSIGNALED(status)
+    count = itertools.count(1)
+
+    def counted(call):
+        def until_killed(*args, **kwargs):
+            if next(count) == n:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **kwargs)
+        return until_killed
+
+    for name in CALLS:
+        setattr(os, name, counted(getattr(os, name)))
+    files._exchange = counted(files._exchange)
+    try:
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+class Scenario(NamedTuple):
+    "Something that replaces what is there"
+    prepare: Callable       # Makes the old in a folder
+    work: Callable          # Replaces it by the new
+    value: Callable         # What there is: 'old', 'new', or None for nothing yet
+    left: set[str]          # Names in the folder at the end
+    begins: str | None = 'old'
+
+
+def check(scenario: Scenario, folder: Path, windows=None) -> int:
+    "Kill in every window, or in those named; the number of kills"
+    kills = 0
+    for n in windows or range(1, MOST):
+        place = folder / f'{n}'
+        place.mkdir()
+        scenario.prepare(place)
+        if not killed_at(n, lambda: scenario.work(place)):
+            assert scenario.value(place) == 'new'
+            break
+        kills += 1
+        assert scenario.value(place) in {scenario.begins, 'new'}, f'after a kill at call {n}: {sorted(os.listdir(place))}'
+        scenario.work(place)
+        assert scenario.value(place) == 'new', f'after a kill at call {n} and a second run'
+        assert set(os.listdir(place)) == scenario.left, f'left after a kill at call {n}'
+    else:
+        assert windows, f'more than {MOST} calls'
+    return kills
+
+
+# ----------------------------------------------------------------------------------------------------------- what is written
+def toy(level):
+    "Three spectra of 40 pixels"
+    from stellar_gen.data import Grid, Spectra
+    grid = Grid(10**(4.18 + 1e-5 * np.arange(40)), name='toy')
+    return Spectra(grid, np.full((3, 40), level), np.ones((3, 40)), None, pd.DataFrame(dict(apogee_id=list('abc'))))
+
+
+def stores():
+    from stellar_gen.data import SpectraStore, is_store
+
+    def value(place):
+        if not is_store(place / 'st'):
+            return None
+        return {1: 'old', 2: 'new'}[int(SpectraStore(place / 'st')[0].flux[0, 0])]
+    return Scenario(lambda place: toy(1).save(place / 'st'), lambda place: toy(2).save(place / 'st', overwrite=True), value, {'st'})
+
+
+def tables(suffix):
+    from stellar_gen.data import read_catalog, write_table
+
+    def write(place, level):
+        write_table(pd.DataFrame(dict(apogee_id=['a', 'b'], level=[level, level])), place / f't{suffix}')
+
+    def value(place):
+        return {1: 'old', 2: 'new'}[int(read_catalog(place / f't{suffix}').level[1])]
+    return Scenario(lambda place: write(place, 1), lambda place: write(place, 2), value, {f't{suffix}'})
+
+
+def models():
+    import torch
+    from stellar_gen.model import TrainedModel, load_model, save_model
+    from stellar_gen.preprocess import Recipe
+    from stellar_gen.vae import SpectraVAE
+    torch.manual_seed(0)
+    recipe = Recipe(grid=toy(1).grid)
+    old, new = (TrainedModel(SpectraVAE(n_pix=40, patch=8, **TINY), recipe, dict(is_now=name)) for name in ('old', 'new'))
+    return Scenario(
+        lambda place: save_model(old, place / 'm'), lambda place: save_model(new, place / 'm', overwrite=True),
+        lambda place: load_model(place / 'm').info['is_now'], {'m'})
+
+
+def checkpoints():
+    import torch
+    from stellar_gen.train.callbacks import _read_state, _write_state
+
+    def write(place, name):
+        _write_state(place / 'm.checkpoint', dict(weights=torch.ones(5)), dict(is_now=name))
+    return Scenario(lambda place: write(place, 'old'), lambda place: write(place, 'new'),
+                    lambda place: _read_state(place / 'm.checkpoint')[1]['is_now'], {'m.checkpoint'})
+
+
+WRITTEN = {
+    'store': stores,
+    'csv': lambda: tables('.csv'),
+    'parquet': lambda: tables('.parquet'),
+    'ecsv': lambda: tables('.ecsv'),
+    'model': models,
+    'checkpoint': checkpoints,
+}
+
+
+@pytest.mark.parametrize('exchange', (True, False), ids=('exchange', 'two renames'))
+@pytest.mark.parametrize('what', WRITTEN)
+def test_old_or_new(what, exchange, tmp_path, monkeypatch):
+    "Where the system can exchange two names in one step, and where it cannot"
+    from stellar_gen.data import files
+    if not exchange:
+        monkeypatch.setattr(files, '_exchange', lambda one, other: False)
+    kills = check(WRITTEN[what](), tmp_path)
+    assert kills >= 4
+    print(f'{what}: {kills} kills')
+
+
+# ------------------------------------------------------------------------------------------------------ what is gone on with
+def tree(folder):
+    "Every file below a folder, by its path"
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(Path(folder).rglob('*')) if f.is_file()}
+
+
+def test_ingest_goes_on(tmp_path):
+    "An ingest of five files by batches of two"
+    from stellar_gen.data import ingest, is_store, sample_spectra, write_apstar
+    star = sample_spectra()[1]
+    for i in range(5):
+        brighter = star.replace(flux=star.flux * (1 + i), meta=star.meta.assign(apogee_id=f'2M{i:08d}+0000000'))
+        write_apstar(brighter, tmp_path / 'files' / f'apStar-{i}.fits')
+
+    def run(place):
+        ingest(tmp_path / 'files', place / 'st', batch=2, workers=1, quiet=True)
+
+    run(tmp_path)
+    whole = tree(tmp_path / 'st')
+    scenario = Scenario(
+        lambda place: None, run, lambda place: 'new' if is_store(place / 'st') and tree(place / 'st') == whole else None,
+        {'st'}, begins=None)
+    kills = check(scenario, tmp_path / 'kills' if (tmp_path / 'kills').mkdir() is None else None)
+    assert kills > 20
+    print(f'ingest: {kills} kills')
+
+
+def test_download_goes_on(tmp_path):
+    "Three files from a server on this machine"
+    from stellar_gen.archive import conf, fetch
+    from stellar_gen.data import sample_spectra, write_apstar
+    star = sample_spectra()[1]
+    files = {}
+    for i in range(3):
+        named = star.replace(meta=star.meta.assign(apogee_id=f'2M{i:08d}+0000000'))
+        path = write_apstar(named, tmp_path / f'apStar-dr17-2M{i:08d}+0000000.fits')
+        files[path.name] = path.read_bytes()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            data = files[self.path.removeprefix('/').replace('%2B', '+')]
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(data)))
+            self.send_header('ETag', f'"{hashlib.sha1(data).hexdigest()}"')
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args):
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *args):  # a client that was killed
+            pass
+
+    def value(place):
+        there = {f.name: f.read_bytes() for f in place.glob('sas/apStar*')}
+        assert there.items() <= files.items()  # a name never stands for another file, nor for half of one
+        return 'new' if there == files else None
+
+    with Server(('127.0.0.1', 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with conf.set_temp('sas_url', f'http://127.0.0.1:{server.server_address[1]}'):
+            scenario = Scenario(
+                lambda place: None, lambda place: fetch(files, place / 'sas', workers=1, pause=.01, quiet=True),
+                value, {'sas'}, begins=None)
+            (tmp_path / 'kills').mkdir()
+            kills = check(scenario, tmp_path / 'kills')
+        server.shutdown()
+    assert kills >= 6
+    hidden = {f.name for f in (tmp_path / 'kills/1/sas').iterdir()} - set(files)
+    assert hidden == {'.verified'}
+    print(f'download: {kills} kills')
+
+
+def test_training_goes_on(tmp_path):
+    "A training of two epochs: whatever moment it is killed at, the next run ends at the model of one left in peace"
+    import torch
+    from stellar_gen.model import load_model
+    from stellar_gen.simulate import simulate
+    from stellar_gen.train import train_store
+    options = dict(epochs=2, bs=32, device='cpu', **TINY)
+
+    def prepare(place):
+        simulate(96, seed=0).save(place / 'st')
+
+    def run(place):
+        train_store(place / 'st', place / 'm', log=place / 'log.csv', overwrite=True, **options)
+
+    prepare(tmp_path)
+    run(tmp_path)
+    whole = load_model(tmp_path / 'm')
+
+    def value(place):
+        if not (place / 'm').exists():
+            return None
+        model = load_model(place / 'm')
+        same = all(torch.equal(a, b) for a, b in zip(model.net.state_dict().values(), whole.net.state_dict().values()))
+        return 'new' if same and model.info['losses'] == whole.info['losses'] else 'wrong'
+
+    windows = [5, 20, 30, 40, 50, 55, 60, 65, 70, 75]
+    (tmp_path / 'kills').mkdir()
+    scenario = Scenario(prepare, run, value, {'st', 'st.prepared', 'm', 'log.csv'}, begins=None)
+    kills = check(scenario, tmp_path / 'kills', windows)
+    assert kills >= 5
+    print(f'training: {kills} kills')
+
+
+def test_report_is_old_or_new(tmp_path):
+    "The page of a report"
+    from stellar_gen.data import sample_spectra
+    from stellar_gen.model import load_model
+    from stellar_gen.report import write_report
+    model, stars = load_model('apogee-16'), sample_spectra()
+
+    def run(place):
+        write_report(place / 'report.html', model, stars, top=0, intro='the new one')
+
+    def value(place):
+        page = (place / 'report.html').read_text(encoding='utf-8')
+        return 'new' if 'the new one' in page and page.rstrip().endswith('</html>') else page
+    scenario = Scenario(lambda place: (place / 'report.html').write_text('old'), run, value, {'report.html'})
+    kills = check(scenario, tmp_path)
+    assert kills >= 4
+    print(f'report: {kills} kills')
+
+
+# ----------------------------------------------------------------------------------------------------------------- processes
+def ended(group: int, patience: float = 20) -> bool:
+    "Whether all processes of a group end soon"
+    until = time.time() + patience
+    while time.time() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(.1)
+    os.killpg(group, signal.SIGKILL)
+    return False
+
+
+@pytest.mark.parametrize('number', (signal.SIGTERM, signal.SIGINT), ids=('SIGTERM', 'Ctrl-C'))
+def test_workers_end_with_their_command(number, tmp_path):
+    "A signal to a command whose workers are busy: one line, an exit status, no worker is left, and no half store under its name"
+    out = tmp_path / 'st'
+    options = ['simulate', '--n', '100000', '--out', str(out), '-q']
+    command = subprocess.Popen([COMMAND, *options], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    part = tmp_path / '.st.partial/st/meta.parquet/part-000000.parquet'
+    until = time.time() + 240
+    while not part.exists() and time.time() < until and command.poll() is None:
+        time.sleep(.05)
+    assert part.exists(), 'nothing was written'
+    os.killpg(command.pid, number) if number == signal.SIGINT else command.send_signal(number)  # as a terminal does, as kill does
+    error = command.communicate(timeout=60)[1]
+    assert ended(command.pid)
+    assert command.returncode == 128 + number
+    said = [line for line in error.splitlines() if line.startswith('stellar_gen: ')]
+    assert said == [f'stellar_gen: {"interrupted" if number == signal.SIGINT else "terminated"}']
+    if number == signal.SIGTERM:  # Ctrl-C goes to the workers too, who have their own say
+        assert len(error.splitlines()) == 1
+    assert set(os.listdir(tmp_path)) <= {'.st.partial'}  # a thread of Zarr may have written on; the next run sweeps it
+
+
+def test_two_writers(tmp_path):
+    "A second process that writes to the same path is refused in one line, and the first one ends well"
+    from stellar_gen.data import whole
+    code = 'import sys, pandas as pd; from stellar_gen.data import write_table; write_table(pd.DataFrame(dict(a=[1])), sys.argv[1])'
+    with whole(tmp_path / 't.csv') as made:
+        made.write_text('a\n2\n')
+        other = subprocess.run([sys.executable, '-c', code, str(tmp_path / 't.csv')], capture_output=True, text=True)
+    assert other.returncode == 1 and 'another process is writing it' in other.stderr
+    assert (tmp_path / 't.csv').read_text() == 'a\n2\n' and os.listdir(tmp_path) == ['t.csv']
