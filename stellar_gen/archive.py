@@ -273,8 +273,10 @@ class _Part:
         except Timeout:
             raise ValueError('another process is fetching it') from None
         with lock:
-            yield self
-            self.lock.unlink(missing_ok=True)
+            try:
+                yield self
+            finally:
+                self.lock.unlink(missing_ok=True)
 
     def size_and_mark(self):
         "Bytes that are here, and the mark of their version; none without a mark that is good for single bytes"

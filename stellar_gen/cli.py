@@ -376,8 +376,8 @@ def train(
     loss: Annotated[str, typer.Option(
         help='Likelihood that the loss assumes: normal, or student, which forgives single wrong pixels.')] = 'normal',
     recipe: Annotated[Optional[Path], typer.Option(
-        help='How to prepare the spectra: a file of what Recipe.to_json gave [default: as suits their grid, or '
-             'as --start].')] = None,
+        help='How to prepare the spectra: a file of what Recipe.to_json gave; without it as suits their grid, or '
+             'as --start.')] = None,
     start: Annotated[Optional[str], typer.Option(
         help='Model to go on from: a folder, or apogee-16, which comes with the package. '
              'Its size is kept.')] = None,

@@ -136,6 +136,14 @@ def _draw_real(ax, xy, names):
     for (x, y), name in zip(xy, names):
         ax.annotate(name, (x, y), xytext=(6, 4), textcoords='offset points', fontsize=7)
 
+def _in_a_plane(x):
+    "Points (N,L) in the two directions in which they spread most (N,2); zeros where there are not two"
+    x = x - x.mean(0)
+    directions = np.linalg.svd(x, full_matrices=False)[2][:2]
+    xy = np.zeros((len(x), 2))
+    xy[:, :len(directions)] = x @ directions.T
+    return xy
+
 def _column(meta, name, missing):
     "A column of a table as an array, `missing` where it is not there"
     return meta[name].to_numpy() if name in meta else np.full(len(meta), missing)
@@ -146,8 +154,7 @@ def plot_latents(
     meta: pd.DataFrame,   # `teff` (K, may be missing) and `group` ('held out' for ordinary stars) of each
 ) -> Figure:              # One panel
     "Where stars lie in the space of latents"
-    x = latents - latents.mean(0)
-    xy = x @ np.linalg.svd(x, full_matrices=False)[2][:2].T
+    xy = _in_a_plane(latents)
     teff = _column(meta, 'teff', np.nan).astype(float)
     names = _column(meta, 'apogee_id', '')
     group = meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else np.full(len(meta), _ORDINARY)
@@ -346,6 +353,8 @@ def _opening(scores, intro):
 def _latents_section(scores, meta):
     latents = scores[[name for name in scores if _is_latent(name)]].to_numpy(np.float32)
     known = np.isfinite(latents).all(1)
+    if not known.any():
+        return ''
     fig = plot_latents(latents[known], meta[known].reset_index(drop=True))
     caption = 'Latents of all stars, projected on their first two principal components'
     return '<h2>The space of latents</h2>' + _figure(fig, caption)

@@ -71,6 +71,8 @@ class LatentMap:
         if known.sum() < max(neighbors + 1, 3):
             raise ValueError(f'{known.sum()} stars are too few for a map with {neighbors} neighbours: '
                              'give more stars or fewer neighbours')
+        if (x[known] == x[known][0]).all():
+            raise ValueError(f'{known.sum()} stars with the same latents are too few different ones for a map')
         low, high = np.quantile(x[known], [0.16, 0.84], axis=0)
         self.method = method
         self.center = np.median(x[known], 0)  # (L,)

@@ -17,7 +17,7 @@ from fastai.basics import Callback, CancelEpochException, DataLoader, Learner, r
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 
-from ..data.files import _Lines, whole
+from ..data.files import _Lines, _tidy, whole
 from ..vae.network import SpectraVAE
 from ..vae.variants import Critic
 from .learner import TrainingCallback
@@ -242,6 +242,8 @@ class Checkpoint(TrainingCallback):
     def before_fit(self) -> None:
         self.trained = False
         self.state: dict | None = None  # to go on from
+        if self.write:
+            _tidy(self.path)
         if not self.path.is_file():
             return
         try:
@@ -343,12 +345,18 @@ class LossTable(TrainingCallback):
     ):
         self.path = Path(path)
 
+    def before_fit(self) -> None:
+        _tidy(self.path)
+
     def after_epoch(self) -> None:
         rows = [[float(o) for o in row] for row in self.recorder.values if len(row)]
         names = [name for name in self.recorder.metric_names[1:] if name != 'time']
         if rows:
             with whole(self.path) as part:
                 pd.DataFrame(rows, columns=names).rename_axis('epoch').to_csv(part)
+
+    def after_fit(self) -> None:
+        self.after_epoch()
 
 # %% ../../nbs/04a_callbacks.ipynb #80695f79
 class MinuteLines(TrainingCallback):
