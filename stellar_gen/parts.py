@@ -8,6 +8,7 @@ __all__ = ['Part', 'Piece', 'whole_store', 'pieces', 'folder_digest', 'Kept', 'i
 # %% ../nbs/08a_parts.ipynb #c0262c12
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
@@ -166,7 +167,10 @@ class Kept:
     def remove(self) -> None:
         "Forget all results, those of other jobs too; what is not ours stays"
         for path in self.folder.glob('*.parquet*'):
-            path.unlink()
+            if path.is_dir():  # a process that was killed was writing there
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 

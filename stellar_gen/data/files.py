@@ -8,6 +8,7 @@ __all__ = ['whole', 'read_spectrum', 'pace', 'progress', 'fits_files', 'read_spe
 
 # %% ../../nbs/00b_files.ipynb #8a0ac908
 import ctypes
+import errno
 import io
 import itertools
 import os
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -125,9 +126,20 @@ def _tidy(path: Path) -> None:
         with _beside(path):
             pass
 
-def _is_of_writing(error: OSError, folder: Path) -> bool:
+_SYSTEM_ERROR = re.compile(r'[(]os error ([0-9]+)[)]')  # as libraries written in Rust tell it
+_OF_WRITING = {errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS}
+
+def _of_system(error: Exception) -> OSError | None:
+    "The error of the system that an exception is, or tells of"
+    if isinstance(error, OSError):
+        return error
+    told = _SYSTEM_ERROR.search(str(error))
+    number = int(told[1]) if told else 0
+    return OSError(number, os.strerror(number)) if number in _OF_WRITING else None
+
+def _is_of_writing(error: OSError | None, folder: Path) -> TypeGuard[OSError]:
     "Whether an error of the system is about what is made in a hidden folder: no space, no permission"
-    if error.errno is None:
+    if error is None or error.errno is None:
         return False
     return error.filename is None or folder.name in str(error.filename)
 
@@ -144,9 +156,10 @@ def whole(
             yield made
             made.stat()  # nothing is moved if nothing was made
             _put(made, path)
-    except OSError as e:
-        if _is_of_writing(e, _hidden(path)):
-            raise OSError(f'{_printable(path)}: cannot be written ({e.strerror or _line(e)})') from e
+    except Exception as e:
+        error = _of_system(e)
+        if _is_of_writing(error, _hidden(path)):
+            raise OSError(f'{_printable(path)}: cannot be written ({error.strerror or _line(error)})') from e
         raise
 
 # %% ../../nbs/00b_files.ipynb #5364180e
