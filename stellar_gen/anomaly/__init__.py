@@ -6,10 +6,12 @@ if TYPE_CHECKING:
     from .injection import *
     from .reasons import *
     from .reference import *
-    from .adapt import *
+    from .adaptation import *
     from .scoring import *
     from .survey import *
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['anomaly.measures', 'anomaly.injection', 'anomaly.reasons', 'anomaly.reference', 'anomaly.adapt', 'anomaly.scoring', 'anomaly.survey'])
+    __getattr__, __dir__, __all__ = hand_on(__name__, [
+        'anomaly.measures', 'anomaly.injection', 'anomaly.reasons', 'anomaly.reference', 'anomaly.adaptation', 'anomaly.scoring',
+        'anomaly.survey'])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .adapt import adapt
+from .adaptation import adapt
 from .measures import reduced_chi2
 from .reference import calibrate, FEWEST_NORMAL
 from .scoring import flag, score
