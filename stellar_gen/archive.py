@@ -591,6 +591,7 @@ def fetch(
     outside = [path for path in wanted if _is_outside(path)]
     if outside:
         raise ValueError(f'{len(outside)} paths are not below the archive (first: {outside[0]})')
+    Path(out).mkdir(parents=True, exist_ok=True)  # or one error, before anything is asked for
     session = _session_per_thread()
     patience = _Patience(retries, pause, timeout, largest, threading.Event())
     sums = _sums(checksums, session(), patience)
