@@ -13,6 +13,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -174,6 +175,12 @@ def is_model_name(
     _complete(Path(path))
     return (Path(path) / _CONFIG).is_file() or named and not Path(path).exists()
 
+_ALIKE = .75  # least likeness of a misspelt name, 1 for the same
+
+def _meant_model(path) -> str:
+    "The packaged model whose name resembles a path, or ''"
+    return next(iter(get_close_matches(str(path), packaged_models(), 1, _ALIKE)), '')
+
 def _model_folder(path) -> Path:
     "The folder of a model, from its path or the name of a packaged one"
     _complete(Path(path))
@@ -184,6 +191,8 @@ def _model_folder(path) -> Path:
         path = Path(str(files('stellar_gen') / 'assets')) / str(path)
     path = Path(path)
     if not path.is_dir():
+        if meant := _meant_model(path):
+            raise ValueError(f'{path}: no such model folder; did you mean {meant}, which comes with this package?')
         known = ', '.join(packaged_models())
         raise ValueError(f'{path}: no such model folder, nor a model of this package ({known})')
     for name in (_CONFIG, _WEIGHTS):
