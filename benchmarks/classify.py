@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stellar_gen.classify import (LABELS, LabelInputs, calibration_error, classify, coverage, label_inputs,
+from stellar_gen.classify import (LABELS, calibration_error, classify, coverage, label_inputs,
                                   label_targets, labeller_of, learn_labels_from, stellar_types, with_c_o)
 from stellar_gen.simulate import observe, simulate, simulate_store, true_flux
 from stellar_gen.train import load_model
@@ -152,7 +152,7 @@ def few(model, args):
     for n in (100, 1000, args.pool):
         some = np.random.default_rng(0).permutation(args.pool)[:n]
         for kind, (pool, test) in kinds.items():
-            inputs = LabelInputs(pool[some], np.ones(n), np.zeros(n), latents[0].meta.iloc[some])
+            inputs = latents[0].rows(some)._replace(x=pool[some])
             learned = learn_labels_from(load_model(args.model), inputs, names, 30, 0, 1e-3, members=1)
             mu, _ = labeller_of(learned).read(test)
             off = np.abs(mu - true)

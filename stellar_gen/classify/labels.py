@@ -21,10 +21,12 @@ from torch import nn, Tensor
 
 from ..data.core import Spectra
 from ..data.store import SpectraStore
+from ..simulate.kinds import with_scatter
 from ..preprocess.recipe import at_rest
 from ..train.learner import split_by_star
 from ..model import passes, prepared, result_table, TrainedModel
 from ..anomaly.measures import reduced_chi2
+from ..anomaly.reasons import LEAST_GAIN, NO_LIGHT, own_error, signal
 
 # %% ../../nbs/06_classify.ipynb #2c47537a
 _LETTERS = np.array(list('MKGFABO'))  # Spectral types, from cool to hot
@@ -205,7 +207,18 @@ class LabelInputs(NamedTuple):
     x: np.ndarray       # Latents, and last the logarithm of the S/N (N,L+1), float32; `NaN` without information
     chi2: np.ndarray    # Reduced chi-square of the reconstruction (N,)
     misfit: np.ndarray  # Residuals but for the noise, over the lines that are drawn (N,)
+    growth: np.ndarray  # What errors are multiplied by, since the star is drawn badly (N,); 1 or more
+    light: np.ndarray   # Drop of chi-square by a continuum (N,)
+    lines: np.ndarray   # Drop of chi-square by the lines that are drawn (N,)
     meta: pd.DataFrame  # What is known of the stars (N rows)
+
+    def rows(
+        self,
+        which: np.ndarray,  # Row numbers
+    ) -> 'LabelInputs':
+        "Some of the stars"
+        *arrays, meta = self
+        return LabelInputs(*(values[which] for values in arrays), meta.iloc[which].reset_index(drop=True))
 
 # %% ../../nbs/06_classify.ipynb #44823360
 _APART = 2  # pixels: farther than noise is correlated, nearer than lines are wide
@@ -242,7 +255,11 @@ def _inputs(model, ready, told):
     with np.errstate(divide='ignore', invalid='ignore'):
         x = np.c_[np.concatenate(latents), np.log(ready.snr())]
         chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
-    return LabelInputs(x.astype(np.float32), chi2, line_misfit(recon, ready.flux, ready.ivar), ready.meta)
+    weight = with_scatter(ready.ivar, own_error(model))
+    growth = np.sqrt(np.maximum(reduced_chi2(recon, ready.flux, weight), 1))
+    seen = signal(ready.flux, weight, recon, ready.grid)
+    misfit = line_misfit(recon, ready.flux, ready.ivar)
+    return LabelInputs(x.astype(np.float32), chi2, misfit, growth, *seen, ready.meta)
 
 # %% ../../nbs/06_classify.ipynb #31c00610
 def label_inputs(
@@ -276,7 +293,6 @@ class Labeller:
     scale: np.ndarray   # What its errors are multiplied by (K,)
     slope: np.ndarray   # Error for a misfit of 1 (K,), as learned
     floor: np.ndarray   # Error that no star is without (K,), as learned; from `set_label_floor`
-    usual: np.ndarray   # Misfit of the stars that the floor was measured on (1,), a median
     most: np.ndarray    # Largest own error of a held-out star (K,), but for one in a thousand
     low: np.ndarray     # Lower end of the training range (K,), as learned
     high: np.ndarray    # Upper end of the training range (K,), as learned
@@ -313,7 +329,7 @@ def _own_errors(net, x, lowest, highest):
     return (between * fainter[:, None]).astype(np.float32)
 
 # %% ../../nbs/06_classify.ipynb #0032299e
-_CHECKS = ['scale', 'slope', 'floor', 'usual', 'most', 'low', 'high', 'misfit', 'noise']  # beside the network's own
+_CHECKS = ['scale', 'slope', 'floor', 'most', 'low', 'high', 'misfit', 'noise']  # beside the network's own
 
 def _keep_labeller(model, labeller, n):
     "Put what was learned from `n` stars into the model"
@@ -321,18 +337,6 @@ def _keep_labeller(model, labeller, n):
     model.labeller = arrays | {name: getattr(labeller, name) for name in _CHECKS}
     hidden = labeller.net.nets[0][0].out_features
     model.info['labeller'] = dict(labels=labeller.labels, members=len(labeller.net.nets), hidden=hidden, n=n)
-
-# %% ../../nbs/06_classify.ipynb #8d471fa8
-_UNIFORM = 3**0.5  # standard deviations from the middle of a uniform distribution to its ends
-
-def _neutral(arrays):
-    "Figures that a labeller of before lacks"
-    mean = arrays['x_mean'][-1]
-    half = _UNIFORM * arrays['x_scale'][-1]
-    none = np.zeros_like(arrays['scale'])
-    noise = np.array([mean - half, mean + half])
-    one = np.ones(1, np.float32)
-    return dict(slope=none, floor=none, usual=one, misfit=one, noise=noise)
 
 # %% ../../nbs/06_classify.ipynb #f975a02e
 def labeller_of(
@@ -343,10 +347,11 @@ def labeller_of(
         raise ValueError('this model has learned no labels: run learn_labels on stars whose labels are known')
     info = model.info['labeller']
     arrays = {name: np.asarray(value, np.float32) for name, value in model.labeller.items()}
-    arrays = _neutral(arrays) | arrays
-    checks = {name: arrays.pop(name) for name in _CHECKS}
+    if missing := [name for name in _CHECKS if name not in arrays]:
+        raise ValueError(f'its labeller lacks {", ".join(missing)}: run learn_labels again')
+    checks = {name: arrays[name] for name in _CHECKS}
     net = LabelNet(len(arrays['x_mean']), len(info['labels']), info['hidden'], info['members'])
-    net.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+    net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in net.state_dict()})
     return Labeller(net.eval(), list(info['labels']), **checks)
 
 # %% ../../nbs/06_classify.ipynb #e787aadc
@@ -417,7 +422,6 @@ def _checked(net, labels, inputs, y, train, valid):
         scale=np.ones(len(labels), np.float32),
         slope=np.zeros(len(labels), np.float32),
         floor=np.zeros(len(labels), np.float32),
-        usual=np.ones(1, np.float32),
         most=np.zeros(len(labels), np.float32),
         low=np.nanmin(y[train], 0),
         high=np.nanmax(y[train], 0),
@@ -425,7 +429,7 @@ def _checked(net, labels, inputs, y, train, valid):
         noise=np.array([noise.min(), noise.max()]),
     )
     mean, own = labeller.read(inputs.x[valid])
-    square = (y[valid] - mean)**2
+    square = ((y[valid] - mean) / inputs.growth[valid, None])**2
     order = np.argsort(misfit)
     well = order[:(len(order) + 1) // 2]
     badly = order[-max(len(order) // 10, _FEWEST_BADLY_DRAWN):]
@@ -470,16 +474,10 @@ def learn_labels(
     return learn_labels_from(model, label_inputs(model, spectra), labels, epochs, seed, lr, **kwargs)
 
 # %% ../../nbs/06_classify.ipynb #ff324d5a
-_WELL_DRAWN = 0.1  # misfit, as small as one may ask for
-
-def _growth(misfit, usual):
-    "What the floor of stars is multiplied by (N,1): 1 for those that are drawn as well as half of the real ones"
-    return np.maximum(misfit / usual, 1)[:, None]
-
-def _stated(labeller, own, misfit):
-    "Errors to be reported (N,K), as learned, of the network's own errors (N,K) and misfits (N,)"
-    floor = labeller.floor * _growth(misfit, labeller.usual)             # (N,K)
-    return np.sqrt((own * labeller.scale)**2 + (misfit[:, None] * labeller.slope)**2 + floor**2)
+def _stated(labeller, own, misfit, growth):
+    "Errors to be reported (N,K), as learned, of the network's own errors (N,K), misfits (N,) and growths (N,)"
+    square = (own * labeller.scale)**2 + (misfit[:, None] * labeller.slope)**2 + labeller.floor**2
+    return growth[:, None] * np.sqrt(square)
 
 def set_label_floor(
     model: TrainedModel,                           # A model that has learned labels; its `labeller` is changed
@@ -492,9 +490,9 @@ def set_label_floor(
     y = label_targets(with_c_o(inputs.meta).reindex(columns=labeller.labels), labeller.labels)
     usable = np.isfinite(inputs.x).all(1) & (inputs.misfit <= _most_misfit(labeller))
     misfit = inputs.misfit[usable]
+    growth = inputs.growth[usable]
     mean, own = labeller.read(inputs.x[usable])
-    usual = np.maximum(np.median(misfit, keepdims=True), _WELL_DRAWN)
-    beyond = ((y[usable] - mean)**2 - _stated(labeller, own, misfit)**2) / _growth(misfit, usual)**2
+    beyond = ((y[usable] - mean) / growth[:, None])**2 - _stated(labeller, own, misfit, np.ones_like(growth))**2
     checked = np.isfinite(beyond).sum(0) >= _FEWEST_EACH
     if not checked.any():
         raise ValueError(f'fewer than {_FEWEST_EACH} of {len(y)} stars have a label that the model reads: give more')
@@ -502,7 +500,6 @@ def set_label_floor(
     floor = _one_sigma(beyond)
     others = np.median((floor / spread)[checked]) * spread
     labeller.floor = np.where(checked, floor, others).astype(np.float32)
-    labeller.usual = usual.astype(np.float32)
     _keep_labeller(model, labeller, model.info['labeller']['n'])
     return model
 
@@ -540,16 +537,25 @@ _REACH = 3           # errors by which a label may lie outside its training rang
 _FAR_BEYOND = 3      # times as badly drawn as any star that was learned from
 _MORE_LEFT = 1       # misfit above which more is left of a star than is drawn
 _TELLS = 0.5**0.5    # standard deviations of what was learned: an error that leaves half of the variance
+_MUCH_GROWN = 1.5    # growth of errors that is worth saying
+_NO_LINES = 'none of the lines that the model draws is seen: a continuum alone describes the spectrum as well'
 
 def _most_misfit(labeller):
     "Misfit up to which a star has labels"
     return min(_FAR_BEYOND * float(labeller.misfit[0]), _MORE_LEFT)
 
+def _unseen(light, lines):
+    "What a spectrum does not show, or '', by the drops of chi-square"
+    if light < LEAST_GAIN:
+        return NO_LIGHT
+    return _NO_LINES if lines < LEAST_GAIN else ''
+
 def _doubt(labeller, mean, own, error, misfit):
     "Why not to trust any label of a star, or ''; with the network's own errors (K,) and those to be reported (K,)"
-    if misfit > _most_misfit(labeller):
-        return (f'the model does not draw this star: what it leaves is {misfit:.2g} times as strong as what it draws, '
-                f'of stars that were learned from at most {labeller.misfit[0]:.2g} times')
+    most = _most_misfit(labeller)
+    if misfit > most:
+        return (f'the model does not draw this star: what it leaves is {misfit:.3g} times as strong as what it draws; '
+                f'labels are given up to {most:.3g} times')
     for k, label in enumerate(labeller.labels):
         low = labeller.low[k]
         high = labeller.high[k]
@@ -561,9 +567,11 @@ def _doubt(labeller, mean, own, error, misfit):
             return f'{label} is less certain than that of any star that was learned from'
     return ''
 
-def _withheld(labels, silent, p_type, two):
-    "Which labels (K,) a star's spectrum does not tell, and between which types it leaves the star; or ''"
+def _withheld(labels, silent, p_type, two, growth):
+    "By how much errors have grown, which labels (K,) a spectrum does not tell, between which types it leaves; or ''"
     reasons = []
+    if growth >= _MUCH_GROWN:
+        reasons.append(f'drawn worse than stars usually are: errors are {growth:.1f} times as large as usual')
     if names := [label for label, unknown in zip(labels, silent) if unknown]:
         reasons.append(f'its spectrum does not tell {", ".join(names)}')
     if p_type < _LEAST_P:
@@ -595,8 +603,9 @@ def _classified(labeller, inputs, usable, abstain):
     "Columns of the table of labels and types"
     labels = labeller.labels
     misfit = np.where(usable, inputs.misfit, 0)
+    growth = np.where(usable, inputs.growth, 1)
     mean, own = labeller.read(np.where(usable[:, None], inputs.x, 0))
-    error = _stated(labeller, own, misfit)
+    error = _stated(labeller, own, misfit, growth)
     silent = error > _TELLS * labeller.net.y_scale.numpy()
     columns = _columns(labels, mean, error)
     p_type = np.ones(len(mean))
@@ -607,8 +616,9 @@ def _classified(labeller, inputs, usable, abstain):
         p_type = types['p_type']
     doubt = np.full(len(mean), 'no pixel with a usable flux and error', object)
     for i in np.flatnonzero(usable):
-        doubt[i] = _doubt(labeller, mean[i], own[i], error[i], misfit[i])
-    withheld = [_withheld(labels, *star) for star in zip(silent, p_type, two)]
+        unseen = _unseen(inputs.light[i], inputs.lines[i])
+        doubt[i] = unseen or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
+    withheld = [_withheld(labels, *star) for star in zip(silent, p_type, two, growth)]
     reason = np.where(doubt == '', np.array(withheld, object), doubt)
     if abstain:
         columns = _silenced(columns, labels, silent, usable & (doubt == ''))
@@ -642,7 +652,7 @@ def classify(
     spectra: Spectra | SpectraStore | str | Path,  # Spectra as read, or a store
     abstain: bool = True,                          # Withhold what the spectra do not tell
 ) -> pd.DataFrame:  # `snr`, `velocity` (km/s off), `chi2`, `misfit`; labels, `e_...`; types by `teff`, `logg`
-    "Labels and types of stars with their errors, and the `reason` where any is withheld; one row per spectrum"
+    "Labels and types of stars with errors; the `reason` where any is withheld, or errors are large; a row per spectrum"
     labeller = labeller_of(model)
     if isinstance(spectra, (str, Path)):
         spectra = SpectraStore(spectra)
