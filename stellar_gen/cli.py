@@ -471,19 +471,24 @@ def _write(table, bad, out, done, quiet, kept):
     kept.remove()
     if table is not None and len(table):
         _say(quiet, f'{out}: {len(table):,} spectra {done}' + (f', {bad} not' if bad else ''))
+    elif out.exists():
+        _complain(f'{out}: is of an earlier run and was left as it was; nothing was {done} now')
     if bad:
         raise typer.Exit(1)
 
 def _model_first(given):
     "A model and the spectra, from what was given: the packaged model where the first is none"
-    from stellar_gen.model import is_model_name
+    from stellar_gen.model import _meant_model, is_model_name
     first, *others = given
     if is_model_name(first):
         if not others:
             raise ValueError(f'{first} is a model: name the spectra after it')
         return first, others
-    if not first.exists() and others and '.fits' not in first.name:
-        raise ValueError(f'{first}: no such model folder, nor spectra')
+    if not first.exists() and '.fits' not in first.name:
+        if meant := _meant_model(first):
+            raise ValueError(f'{first}: no such model, nor spectra; did you mean {meant}, which comes with the package?')
+        if others:
+            raise ValueError(f'{first}: no such model folder, nor spectra')
     return _PACKAGED, given
 
 def _load(model, device):
@@ -528,7 +533,7 @@ class _Scoring:
 
     def __call__(self, spectra):
         from stellar_gen.anomaly.scoring import score
-        table = score(self.model, spectra, samples=self.samples, most=self.most(len(spectra)))
+        table = score(self.model, spectra, fdr=1, samples=self.samples, most=self.most(len(spectra)))
         self.begun = self.counted(self.begun, table)
         return table
 
@@ -559,16 +564,16 @@ def score(
     model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
-    from stellar_gen.anomaly.scoring import flag
+    from stellar_gen.anomaly.scoring import with_flags
     from stellar_gen.anomaly.survey import score_by_folds
     if calibrate:
         _one_store(inputs)
     loaded = _load(model, device)
-    work = partial(score_by_folds, loaded, samples=samples) if calibrate else _Scoring(loaded, samples)
+    work = partial(score_by_folds, loaded, samples=samples, fdr=1) if calibrate else _Scoring(loaded, samples)
     kept = _kept(out, model, command='score', samples=samples, device=device, calibrate=calibrate)
     table, bad = _table_of(inputs, work, kept, 'scoring', quiet, whole=calibrate)
     if table is not None:
-        table['flag'] = flag(table.p_value, fdr)
+        table = with_flags(table, fdr)
         if not calibrate:
             _strange(table, model, inputs)
     _write(table, bad, out, 'scored', quiet, kept)

@@ -50,7 +50,7 @@ def smooth_chi2(
         left += (known * seen**2).sum(1) - (pull * found).sum(1)
     return left
 
-class Signal(NamedTuple):
+class Seen(NamedTuple):
     "What is seen of stars beyond the noise, as drops of chi-square"
     light: np.ndarray  # Of a continuum below that of nothing, less what chance gives (N,)
     lines: np.ndarray  # Of the star that is drawn below that of a continuum (N,)
@@ -65,12 +65,12 @@ class Signal(NamedTuple):
         "Which spectra show none of the lines that are drawn"
         return self.lines < LEAST_GAIN
 
-def signal(
+def what_is_seen(
     flux: np.ndarray,    # Prepared flux (N,P)
     weight: np.ndarray,  # Inverse variance of noise and model (N,P); 0 marks no information
     drawn: np.ndarray,   # Reconstruction (N,P)
     grid: Grid,          # Of the pixels
-) -> Signal:
+) -> Seen:
     "What is seen of stars beyond the noise"
     weight = weight.astype(float)
     continuum = smooth_chi2(np.ones(flux.shape), flux, weight, grid)
@@ -79,7 +79,7 @@ def signal(
     noise = np.maximum(np.minimum(continuum, star) / pixels, 1)
     nothing = smooth_chi2(np.zeros(flux.shape), flux, weight, grid)
     by_chance = len(grid.detectors) * (CONTINUUM_DEGREE + 1)
-    return Signal((nothing - continuum) / noise - by_chance, (continuum - star) / noise)
+    return Seen((nothing - continuum) / noise - by_chance, (continuum - star) / noise)
 
 # %% ../../nbs/05b_reasons.ipynb #5bf7d5c0
 @torch.no_grad()
@@ -167,7 +167,7 @@ def _continuum_chi2(star: Suspect) -> float:
 
 def _unseen(star: Suspect) -> str:
     "What a star does not show, in words, or ''"
-    seen = signal(star.flux[None], star.weight[None], star.drawn[None], star.grid)
+    seen = what_is_seen(star.flux[None], star.weight[None], star.drawn[None], star.grid)
     if seen.without_light[0]:
         return NO_LIGHT
     if not seen.without_lines[0]:

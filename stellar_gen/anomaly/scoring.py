@@ -23,7 +23,7 @@ from ..simulate.kinds import KINDS, kinds_on, Size, with_scatter
 from ..vae.losses import log_likelihood
 from ..model import passes, Prepared, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
-from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, own_error, Reason, Signal, signal
+from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, own_error, Reason, Seen, what_is_seen
 from .reference import Judgement, Reference, Sample, signal_of
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
@@ -106,7 +106,7 @@ def well_drawn(
 
 def with_no_star(
     log_p: np.ndarray,  # Logarithms of p-values (N,)
-    seen: Signal,       # Of the stars
+    seen: Seen,         # Of the stars
     well: np.ndarray,   # Which are drawn well (N,)
 ) -> np.ndarray:        # (N,)
     "Logarithms of p-values, small where no star is seen"
@@ -132,7 +132,7 @@ def scored_rows(
     chi2 = reduced_chi2(found.recon, ready.flux, ready.ivar)
     ok = known & usable(found, chi2, snr)
     judged = judge(reference, found, ready, ok)
-    seen = signal(ready.flux, with_scatter(ready.ivar, own_error(model)), found.recon, ready.grid)
+    seen = what_is_seen(ready.flux, with_scatter(ready.ivar, own_error(model)), found.recon, ready.grid)
     log_p = with_no_star(judged.log_p, seen, well_drawn(reference, found.indicators[:, names.index('chi2')]))
     logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
     columns: dict[str, Any] = dict(

@@ -26,7 +26,7 @@ from ..preprocess.recipe import at_rest
 from ..train.learner import split_by_star
 from ..model import passes, prepared, result_table, TrainedModel
 from ..anomaly.measures import reduced_chi2
-from ..anomaly.reasons import LEAST_GAIN, NO_LIGHT, own_error, signal
+from ..anomaly.reasons import LEAST_GAIN, NO_LIGHT, own_error, what_is_seen
 
 # %% ../../nbs/06_classify.ipynb #2c47537a
 _LETTERS = np.array(list('MKGFABO'))  # Spectral types, from cool to hot
@@ -257,7 +257,7 @@ def _inputs(model, ready, told):
         chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
     weight = with_scatter(ready.ivar, own_error(model))
     growth = np.sqrt(np.maximum(reduced_chi2(recon, ready.flux, weight), 1))
-    seen = signal(ready.flux, weight, recon, ready.grid)
+    seen = what_is_seen(ready.flux, weight, recon, ready.grid)
     misfit = line_misfit(recon, ready.flux, ready.ivar)
     return LabelInputs(x.astype(np.float32), chi2, misfit, growth, *seen, ready.meta)
 
