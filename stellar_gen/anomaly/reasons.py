@@ -27,6 +27,8 @@ LEAST_GAIN = 25.       # drop of chi-square from which on something is there: fi
 CONTINUUM_DEGREE = 4   # of the polynomial on each detector
 STABLE = 1e-9          # of the mean information, added to it: a detector may have next to no pixels
 TINY = 1e-12           # the same for a detector that has none
+NO_LIGHT = 'no light beyond the noise'
+NO_LINES = 'no lines beyond the noise where the model draws them: a continuum alone describes the spectrum as well'
 
 def smooth_chi2(
     shape: np.ndarray,   # What the polynomials multiply (N,P)
@@ -64,6 +66,10 @@ class Seen(NamedTuple):
     def without_lines(self) -> np.ndarray:  # (N,)
         "Which spectra show none of the lines that are drawn"
         return self.lines < LEAST_GAIN
+
+    def lacking(self) -> np.ndarray:  # (N,)
+        "What is not seen, in words; '' of stars with lines"
+        return np.select([self.without_light, self.without_lines], [NO_LIGHT, NO_LINES], '').astype(object)
 
 def what_is_seen(
     flux: np.ndarray,    # Prepared flux (N,P)
@@ -136,8 +142,6 @@ AS_GOOD = .1         # of the excess, by which a cause may explain less than the
 STRETCH = 9          # pixels, about three resolution elements
 IN_LINE = .5         # of an element's window: what is above lies in a line
 MUCH_LEFT = 2.       # times its errors: a continuum that leaves more says so
-NO_LIGHT = 'no light beyond the noise'
-NO_LINES = 'no lines beyond the noise: a continuum alone describes the spectrum as well as a star'
 
 def _elements_at(pixel: int) -> str:
     "Which elements have lines near a pixel of the APOGEE grid, in words"
@@ -167,13 +171,11 @@ def _continuum_chi2(star: Suspect) -> float:
 
 def _unseen(star: Suspect) -> str:
     "What a star does not show, in words, or ''"
-    seen = what_is_seen(star.flux[None], star.weight[None], star.drawn[None], star.grid)
-    if seen.without_light[0]:
-        return NO_LIGHT
-    if not seen.without_lines[0]:
-        return ''
-    times = np.sqrt(_continuum_chi2(star) / star.n_pix)
-    return NO_LINES + (f', and leaves {times:.0f} times as much as its errors allow' if times > MUCH_LEFT else '')
+    lacking = what_is_seen(star.flux[None], star.weight[None], star.drawn[None], star.grid).lacking()[0]
+    times = np.sqrt(_continuum_chi2(star) / max(star.n_pix, 1))
+    if lacking == NO_LINES and times > MUCH_LEFT:
+        return f'{lacking}, and leaves {times:.0f} times as much as its errors allow'
+    return lacking
 
 def _beats_continuum(star: Suspect, verdict: Verdict) -> bool:
     "Whether lines are seen in a star once a cause is undone"

@@ -23,7 +23,8 @@ from ..simulate.kinds import KINDS, kinds_on, Size, with_scatter
 from ..vae.losses import log_likelihood
 from ..model import passes, Prepared, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
-from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, own_error, Reason, Seen, what_is_seen
+from .reasons import (explain_stars, kinds_to_try, LEAST_SHARE, own_error, Reason, Seen,
+                                         what_is_seen)
 from .reference import Judgement, Reference, Sample, signal_of
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
@@ -152,7 +153,7 @@ def scored_rows(
         velocity=np.full(len(ready), np.nan),
         p_at_rest=np.full(len(ready), np.nan),
         nearest=judged.nearest,
-        reason=np.where(ok, '', NOT_SCORED).astype(object),
+        reason=np.where(ok, seen.lacking(), NOT_SCORED),
     )
     if details:
         columns |= detail_columns(names, found)
@@ -275,7 +276,7 @@ def described(
     off = np.abs(rest.velocity) > 0
     out['velocity'] = rest.velocity
     out.loc[off, 'p_at_rest'] = rest.rows.p_value[off]
-    out.loc[off, 'nearest'] = rest.rows.nearest[off]
+    out.loc[off, ['nearest', 'reason']] = rest.rows.loc[off, ['nearest', 'reason']]
     wanted = np.flatnonzero(chosen & (rest.rows.p_value < explain))
     if len(wanted):
         labels = None if rest.part.labels is None else rest.part.labels[wanted]

@@ -26,7 +26,7 @@ from ..preprocess.recipe import at_rest
 from ..train.learner import split_by_star
 from ..model import passes, prepared, result_table, TrainedModel
 from ..anomaly.measures import reduced_chi2
-from ..anomaly.reasons import LEAST_GAIN, NO_LIGHT, own_error, what_is_seen
+from ..anomaly.reasons import own_error, what_is_seen
 
 # %% ../../nbs/06_classify.ipynb #2c47537a
 _LETTERS = np.array(list('MKGFABO'))  # Spectral types, from cool to hot
@@ -204,13 +204,12 @@ LABELS = ['teff', 'logg', 'fe_h', 'alpha_m', 'vsini', 'c_o']  # K, dex, dex, dex
 
 class LabelInputs(NamedTuple):
     "What labels are read from"
-    x: np.ndarray       # Latents, and last the logarithm of the S/N (N,L+1), float32; `NaN` without information
-    chi2: np.ndarray    # Reduced chi-square of the reconstruction (N,)
-    misfit: np.ndarray  # Residuals but for the noise, over the lines that are drawn (N,)
-    growth: np.ndarray  # What errors are multiplied by, since the star is drawn badly (N,); 1 or more
-    light: np.ndarray   # Drop of chi-square by a continuum (N,)
-    lines: np.ndarray   # Drop of chi-square by the lines that are drawn (N,)
-    meta: pd.DataFrame  # What is known of the stars (N rows)
+    x: np.ndarray        # Latents, and last the logarithm of the S/N (N,L+1), float32; `NaN` without information
+    chi2: np.ndarray     # Reduced chi-square of the reconstruction (N,)
+    misfit: np.ndarray   # Residuals but for the noise, over the lines that are drawn (N,)
+    growth: np.ndarray   # What errors are multiplied by, since the star is drawn badly (N,); 1 or more
+    lacking: np.ndarray  # What is not seen of them, in words (N,); '' of stars that show lines
+    meta: pd.DataFrame   # What is known of the stars (N rows)
 
     def rows(
         self,
@@ -257,9 +256,9 @@ def _inputs(model, ready, told):
         chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
     weight = with_scatter(ready.ivar, own_error(model))
     growth = np.sqrt(np.maximum(reduced_chi2(recon, ready.flux, weight), 1))
-    seen = what_is_seen(ready.flux, weight, recon, ready.grid)
+    lacking = what_is_seen(ready.flux, weight, recon, ready.grid).lacking()
     misfit = line_misfit(recon, ready.flux, ready.ivar)
-    return LabelInputs(x.astype(np.float32), chi2, misfit, growth, *seen, ready.meta)
+    return LabelInputs(x.astype(np.float32), chi2, misfit, growth, lacking, ready.meta)
 
 # %% ../../nbs/06_classify.ipynb #31c00610
 def label_inputs(
@@ -538,17 +537,10 @@ _FAR_BEYOND = 3      # times as badly drawn as any star that was learned from
 _MORE_LEFT = 1       # misfit above which more is left of a star than is drawn
 _TELLS = 0.5**0.5    # standard deviations of what was learned: an error that leaves half of the variance
 _MUCH_GROWN = 1.5    # growth of errors that is worth saying
-_NO_LINES = 'none of the lines that the model draws is seen: a continuum alone describes the spectrum as well'
 
 def _most_misfit(labeller):
     "Misfit up to which a star has labels"
     return min(_FAR_BEYOND * float(labeller.misfit[0]), _MORE_LEFT)
-
-def _unseen(light, lines):
-    "What a spectrum does not show, or '', by the drops of chi-square"
-    if light < LEAST_GAIN:
-        return NO_LIGHT
-    return _NO_LINES if lines < LEAST_GAIN else ''
 
 def _doubt(labeller, mean, own, error, misfit):
     "Why not to trust any label of a star, or ''; with the network's own errors (K,) and those to be reported (K,)"
@@ -616,8 +608,7 @@ def _classified(labeller, inputs, usable, abstain):
         p_type = types['p_type']
     doubt = np.full(len(mean), 'no pixel with a usable flux and error', object)
     for i in np.flatnonzero(usable):
-        unseen = _unseen(inputs.light[i], inputs.lines[i])
-        doubt[i] = unseen or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
+        doubt[i] = inputs.lacking[i] or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
     withheld = [_withheld(labels, *star) for star in zip(silent, p_type, two, growth)]
     reason = np.where(doubt == '', np.array(withheld, object), doubt)
     if abstain:
