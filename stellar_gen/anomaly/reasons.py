@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.polynomial import chebyshev
+from scipy.stats import chi2 as chi2_law
 
 from ..data.core import APOGEE, Grid
 from ..simulate.stars import element_windows, ELEMENTS
-from ..simulate.kinds import (Hypothesis, kind_on, KINDS, kinds_on, SIGNIFICANT, Suspect, Verdict,
-                                        with_scatter)
+from ..simulate.kinds import Hypothesis, kind_on, KINDS, kinds_on, SIGNIFICANT, Suspect, Verdict
 from ..vae.network import ivar_with_scatter, SpectraVAE
 from ..model import draw, passes, TrainedModel
 from .measures import in_sigma
@@ -53,7 +53,7 @@ def smooth_chi2(
     return left
 
 class Seen(NamedTuple):
-    "What is seen of stars beyond the noise, as drops of chi-square"
+    "What is seen of stars beyond the noise, as drops of chi-square; `NaN` without any pixel"
     light: np.ndarray  # Of a continuum below that of nothing, less what chance gives (N,)
     lines: np.ndarray  # Of the star that is drawn below that of a continuum (N,)
 
@@ -72,19 +72,20 @@ class Seen(NamedTuple):
         return np.select([self.without_light, self.without_lines], [NO_LIGHT, NO_LINES], '').astype(object)
 
 def what_is_seen(
-    flux: np.ndarray,    # Prepared flux (N,P)
-    weight: np.ndarray,  # Inverse variance of noise and model (N,P); 0 marks no information
-    drawn: np.ndarray,   # Reconstruction (N,P)
-    grid: Grid,          # Of the pixels
+    flux: np.ndarray,   # Prepared flux (N,P)
+    ivar: np.ndarray,   # Its inverse variance (N,P); 0 marks no information
+    drawn: np.ndarray,  # Reconstruction (N,P)
+    grid: Grid,         # Of the pixels
 ) -> Seen:
     "What is seen of stars beyond the noise"
-    weight = weight.astype(float)
+    weight = ivar.astype(float)
     continuum = smooth_chi2(np.ones(flux.shape), flux, weight, grid)
     star = smooth_chi2(drawn.astype(float), flux, weight, grid)
-    pixels = np.maximum((weight > 0).sum(1), 1)
-    noise = np.maximum(np.minimum(continuum, star) / pixels, 1)
+    pixels = (weight > 0).sum(1)
+    noise = np.where(pixels > 0, np.maximum(np.minimum(continuum, star) / np.maximum(pixels, 1), 1), np.nan)
     nothing = smooth_chi2(np.zeros(flux.shape), flux, weight, grid)
-    by_chance = len(grid.detectors) * (CONTINUUM_DEGREE + 1)
+    coefficients = len(grid.detectors) * (CONTINUUM_DEGREE + 1)
+    by_chance = chi2_law(coefficients).isf(chi2_law(1).sf(LEAST_GAIN)) - LEAST_GAIN
     return Seen((nothing - continuum) / noise - by_chance, (continuum - star) / noise)
 
 # %% ../../nbs/05b_reasons.ipynb #5bf7d5c0
@@ -141,6 +142,7 @@ LEAST_EXCESS = .1    # of chi-square per pixel: error bars are known to a twenti
 AS_GOOD = .1         # of the excess, by which a cause may explain less than the best and still compete with it
 STRETCH = 9          # pixels, about three resolution elements
 IN_LINE = .5         # of an element's window: what is above lies in a line
+WORTH_SAYING = 1 / 2 # of the share that would name it: a cause that comes so near is mentioned
 MUCH_LEFT = 2.       # times its errors: a continuum that leaves more says so
 
 def _elements_at(pixel: int) -> str:
@@ -165,21 +167,21 @@ def _worst_stretch(star: Suspect) -> str:
     near = f'{star.grid.wave[pixel]:,.0f} Å ({chip} chip, {abs(sigma[pixel]):.0f} sigma)'
     return f'{more} flux than expected near {near}{lines}'
 
-def _continuum_chi2(star: Suspect) -> float:
-    "Chi-square of a continuum alone"
-    return float(smooth_chi2(np.ones((1, len(star.flux))), star.flux[None], star.weight[None], star.grid)[0])
+def _continuum_chi2(star: Suspect, weight: np.ndarray) -> float:
+    "Chi-square of a continuum alone, over an inverse variance (P,)"
+    return float(smooth_chi2(np.ones((1, len(star.flux))), star.flux[None], weight[None], star.grid)[0])
 
 def _unseen(star: Suspect) -> str:
     "What a star does not show, in words, or ''"
-    lacking = what_is_seen(star.flux[None], star.weight[None], star.drawn[None], star.grid).lacking()[0]
-    times = np.sqrt(_continuum_chi2(star) / max(star.n_pix, 1))
+    lacking = what_is_seen(star.flux[None], star.ivar[None], star.drawn[None], star.grid).lacking()[0]
+    times = np.sqrt(_continuum_chi2(star, star.ivar.astype(float)) / max(star.n_pix, 1))
     if lacking == NO_LINES and times > MUCH_LEFT:
         return f'{lacking}, and leaves {times:.0f} times as much as its errors allow'
     return lacking
 
 def _beats_continuum(star: Suspect, verdict: Verdict) -> bool:
     "Whether lines are seen in a star once a cause is undone"
-    continuum = _continuum_chi2(star)
+    continuum = _continuum_chi2(star, star.weight)
     noise = max(min(continuum, verdict.chi2) / max(star.n_pix, 1), 1)
     return continuum - verdict.chi2 > LEAST_GAIN * noise
 
@@ -189,6 +191,14 @@ def _shares(star: Suspect, chi2: float, tried: dict[str, Verdict]) -> np.ndarray
     shares = np.array([(chi2 - verdict.chi2) / excess for verdict in tried.values()])
     significant = [verdict.sigma >= SIGNIFICANT for verdict in tried.values()]
     return np.where(significant, shares, 0).clip(0, 1)
+
+def _no_cause(star: Suspect, shares: np.ndarray, tried: dict[str, Verdict], least: float) -> str:
+    "Where the residual is largest, and how far the best of the causes comes, in words"
+    words = f'{_worst_stretch(star)}; no cause that was tried explains {least:.0%} of the excess'
+    if shares.max(initial=0) < least * WORTH_SAYING:
+        return words
+    best = list(tried)[int(shares.argmax())]
+    return f'{words}, the best only {shares.max():.0%}: {tried[best].words}'
 
 def _reason(star: Suspect, chi2: float, tried: dict[str, Verdict], odds: Sequence[float], least: float) -> Reason:
     "The best of the verdicts on a star that has this chi-square as observed"
@@ -200,7 +210,7 @@ def _reason(star: Suspect, chi2: float, tried: dict[str, Verdict], odds: Sequenc
         kind, share = list(tried)[best], float(shares[best])
         if not unseen or _beats_continuum(star, tried[kind]):
             return Reason(kind, share, f'{tried[kind].words} ({share:.0%} of the excess)')
-    words = unseen or f'{_worst_stretch(star)}; no cause that was tried explains {least:.0%} of the excess'
+    words = unseen or _no_cause(star, shares, tried, least)
     return Reason('', float(shares.max(initial=0)), words, not unseen)
 
 # %% ../../nbs/05b_reasons.ipynb #30cd9e6a

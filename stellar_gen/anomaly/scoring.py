@@ -19,12 +19,11 @@ import torch
 from ..data.core import Spectra
 from ..data.store import SpectraStore
 from ..preprocess.recipe import at_rest
-from ..simulate.kinds import KINDS, kinds_on, Size, with_scatter
+from ..simulate.kinds import KINDS, kinds_on, Size
 from ..vae.losses import log_likelihood
 from ..model import passes, Prepared, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
-from .reasons import (explain_stars, kinds_to_try, LEAST_SHARE, own_error, Reason, Seen,
-                                         what_is_seen)
+from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, Reason, Seen, what_is_seen
 from .reference import Judgement, Reference, Sample, signal_of
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
@@ -59,9 +58,9 @@ def with_flags(
 # %% ../../nbs/05d_scoring.ipynb #5e3f68f6
 NOT_SCORED = 'not scored: no pixel with a usable flux and error'
 
-def usable(found: Measures, chi2: np.ndarray, snr: np.ndarray) -> np.ndarray:  # (N,), True where a star can be scored
-    "Which stars have a chi-square, a signal and latents"
-    return np.isfinite(chi2) & (chi2 > 0) & (snr > 0) & np.isfinite(found.latents).all(1)
+def usable(found: Measures, chi2: np.ndarray) -> np.ndarray:  # (N,), True where a star can be scored
+    "Which stars have a chi-square and latents"
+    return np.isfinite(chi2) & (chi2 > 0) & np.isfinite(found.latents).all(1)
 
 def sampled_logp(
     model: TrainedModel,
@@ -131,9 +130,9 @@ def scored_rows(
     snr = ready.snr().astype(float)
     n_pix = (ready.ivar > 0).sum(1)
     chi2 = reduced_chi2(found.recon, ready.flux, ready.ivar)
-    ok = known & usable(found, chi2, snr)
+    ok = known & usable(found, chi2)
     judged = judge(reference, found, ready, ok)
-    seen = what_is_seen(ready.flux, with_scatter(ready.ivar, own_error(model)), found.recon, ready.grid)
+    seen = what_is_seen(ready.flux, ready.ivar, found.recon, ready.grid)
     log_p = with_no_star(judged.log_p, seen, well_drawn(reference, found.indicators[:, names.index('chi2')]))
     logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
     columns: dict[str, Any] = dict(

@@ -256,7 +256,7 @@ def _inputs(model, ready, told):
         chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
     weight = with_scatter(ready.ivar, own_error(model))
     growth = np.sqrt(np.maximum(reduced_chi2(recon, ready.flux, weight), 1))
-    lacking = what_is_seen(ready.flux, weight, recon, ready.grid).lacking()
+    lacking = what_is_seen(ready.flux, ready.ivar, recon, ready.grid).lacking()
     misfit = line_misfit(recon, ready.flux, ready.ivar)
     return LabelInputs(x.astype(np.float32), chi2, misfit, growth, lacking, ready.meta)
 
@@ -606,7 +606,7 @@ def _classified(labeller, inputs, usable, abstain):
         types, two = _typed(mean, error, silent & abstain, labels)
         columns |= types
         p_type = types['p_type']
-    doubt = np.full(len(mean), 'no pixel with a usable flux and error', object)
+    doubt = np.where(inputs.lacking == '', 'no pixel with a usable flux and error', inputs.lacking)
     for i in np.flatnonzero(usable):
         doubt[i] = inputs.lacking[i] or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
     withheld = [_withheld(labels, *star) for star in zip(silent, p_type, two, growth)]
