@@ -14,7 +14,7 @@ import pandas as pd
 from .adaptation import adapt
 from .measures import reduced_chi2
 from .reference import calibrate, FEWEST_NORMAL
-from .scoring import flag, score
+from .scoring import score, with_flags
 from ..data.core import Spectra
 from ..data.store import SpectraStore
 from ..model import draw, prepared, TrainedModel
@@ -66,7 +66,6 @@ def score_by_folds(
         judged = np.sort(order[fold == k])
         for start in range(0, len(judged), AT_A_TIME):
             rows = judged[start:start + AT_A_TIME]
-            tables.append(score(judge, spectra[rows], fdr, **options).set_index(rows))
+            tables.append(score(judge, spectra[rows], fdr=1, **options).set_index(rows))
     table = pd.concat(tables).sort_index()
-    table['flag'] = flag(table.p_value, fdr)
-    return table
+    return with_flags(table, fdr)
