@@ -83,7 +83,7 @@ def compare(model, args):
     rows,judged,by_kind = {k:dict(method=k) for k in find},[],{}
     for a in AMPLITUDES:
         s = simulate(args.each*len(KINDS), seed=5000+int(10*a), anomalies={k:args.each for k in KINDS}, amplitude=a)
-        t,r,kind = score(model, s, details=True, explain=1.),model.recipe(s),s.meta.anomaly.to_numpy()
+        t,r,kind = score(model, s, fdr=1, details=True, explain=1.),model.recipe(s),s.meta.anomaly.to_numpy()
         judged.append(t[['snr','anomaly','p_value','p_star','cause','kind','reason']].assign(true=kind, amplitude=a))
         for k,f in find.items():
             odd = f(r, t)

@@ -33,7 +33,7 @@ from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 from scipy.stats import kstest
 
-from stellar_gen.anomaly import score
+from stellar_gen.anomaly import flag, score
 from stellar_gen.classify import classify
 from stellar_gen.data import (APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, BAD_PIXELS, C_KMS, CHIPS, Spectra, concat,
                               read_spectrum, sample_spectra)
@@ -326,7 +326,7 @@ def names_lacking(reason: str) -> bool:
 
 def anomaly_figures(model, stars: Observed, who: str) -> Iterator[Figure]:
     "How odd real-like stars are said to be"
-    table = score(model, stars.spectra, explain=.01)
+    table = score(model, stars.spectra, fdr=1, explain=.01)  # all flagged, so that each of the odd keeps its kind
     chi2 = table.chi2.to_numpy()
     scattered = scattered_chi2(model, stars)
     odd = table[table.p_value < .01]
@@ -337,7 +337,7 @@ def anomaly_figures(model, stars: Observed, who: str) -> Iterator[Figure]:
     distance = kstest(table.p_value.dropna(), 'uniform').statistic
     yield Figure(f'{who}: share with p < 0.01', len(odd) / len(table), REPRODUCED, (at_most(.03),))
     yield Figure(f'{who}: distance of p from uniform (Kolmogorov-Smirnov)', distance, REPRODUCED, (at_most(.1),))
-    yield Figure(f'{who}: share flagged', table.flag.mean(), REPRODUCED)
+    yield Figure(f'{who}: share flagged', flag(table.p_value).mean(), REPRODUCED)
     yield Figure(f'{who}: chi2 of a perfect model, by S/N', perfect, REPRODUCED, (), 2)
     yield Figure(f'{who}: chi2 over a perfect model\'s, by S/N', ratio, REPRODUCED, (at_most(1.15),), 2)
     yield Figure(f'{who}: chi2 with the model\'s own scatter, by S/N', own, REPRODUCED, (Aim(.85, 1.15),), 2)

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['TYPES', 'LABELS', 'stellar_types', 'with_c_o', 'Transform', 'transform_of', 'LabelNet', 'label_nll', 'LabelInputs',
-           'line_misfit', 'label_inputs', 'label_targets', 'Labeller', 'labeller_of', 'learn_labels_from',
+           'line_misfit', 'left_over', 'label_inputs', 'label_targets', 'Labeller', 'labeller_of', 'learn_labels_from',
            'learn_labels', 'set_label_floor', 'classify', 'coverage', 'calibration_error']
 
 # %% ../../nbs/06_classify.ipynb #52b25a75
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,6 @@ from torch import nn, Tensor
 
 from ..data.core import Spectra
 from ..data.store import SpectraStore
-from ..simulate.kinds import with_scatter
 from ..preprocess.recipe import at_rest
 from ..train.learner import split_by_star
 from ..model import passes, prepared, result_table, TrainedModel
@@ -207,7 +207,7 @@ class LabelInputs(NamedTuple):
     x: np.ndarray        # Latents, and last the logarithm of the S/N (N,L+1), float32; `NaN` without information
     chi2: np.ndarray     # Reduced chi-square of the reconstruction (N,)
     misfit: np.ndarray   # Residuals but for the noise, over the lines that are drawn (N,)
-    growth: np.ndarray   # What errors are multiplied by, since the star is drawn badly (N,); 1 or more
+    left: np.ndarray     # Residuals but for the noise, over the model's own error (N,)
     lacking: np.ndarray  # What is not seen of them, in words (N,); '' of stars that show lines
     meta: pd.DataFrame   # What is known of the stars (N rows)
 
@@ -242,6 +242,27 @@ def line_misfit(
         left = np.maximum(_together(weight, residual), 0)       # (N,)
         return np.sqrt(left / lines)
 
+# %% ../../nbs/06_classify.ipynb #940cc412
+_WEIGHED_AS = 100  # S/N of all stars in the weights, so that they are the same for all spectra of a star
+
+def left_over(
+    recon: np.ndarray,    # Reconstruction (N,P)
+    flux: np.ndarray,     # Prepared flux (N,P)
+    ivar: np.ndarray,     # Its inverse variance (N,P); 0 marks no information
+    scatter: np.ndarray,  # The model's own standard deviation (P,), or one number
+) -> np.ndarray:          # (N,); about 1 for stars that the model's error was measured on; 0 without information
+    "Residuals but for the noise, over the model's own error, both as root mean squares"
+    seen = ivar > 0                                                       # (N,P)
+    noise = np.where(seen, ivar, np.nan).astype(float)**-.5               # (N,P)
+    scatter = np.where(seen, scatter, 0).astype(float)                    # (N,P)
+    with warnings.catch_warnings(action='ignore'), np.errstate(divide='ignore', invalid='ignore'):
+        as_weighed = noise / np.nanmedian(noise, 1, keepdims=True) / _WEIGHED_AS
+        weight = np.where(seen, 1 / (scatter**2 + as_weighed**2), 0)      # (N,P)
+        residual = np.where(seen, flux - recon, 0)
+        by_noise = np.sqrt(_together(weight**2, np.where(seen, noise, 0)**2))  # one standard deviation of the sum
+        square = (_together(weight, residual) - by_noise) / _together(weight, scatter)
+    return np.sqrt(np.where(np.isfinite(square), square, 0).clip(0))
+
 # %% ../../nbs/06_classify.ipynb #d1c8fa3f
 def _inputs(model, ready, told):
     "What the labels of prepared spectra are read from"
@@ -254,11 +275,10 @@ def _inputs(model, ready, told):
     with np.errstate(divide='ignore', invalid='ignore'):
         x = np.c_[np.concatenate(latents), np.log(ready.snr())]
         chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
-    weight = with_scatter(ready.ivar, own_error(model))
-    growth = np.sqrt(np.maximum(reduced_chi2(recon, ready.flux, weight), 1))
+    left = left_over(recon, ready.flux, ready.ivar, own_error(model))
     lacking = what_is_seen(ready.flux, ready.ivar, recon, ready.grid).lacking()
     misfit = line_misfit(recon, ready.flux, ready.ivar)
-    return LabelInputs(x.astype(np.float32), chi2, misfit, growth, lacking, ready.meta)
+    return LabelInputs(x.astype(np.float32), chi2, misfit, left, lacking, ready.meta)
 
 # %% ../../nbs/06_classify.ipynb #31c00610
 def label_inputs(
@@ -292,6 +312,8 @@ class Labeller:
     scale: np.ndarray   # What its errors are multiplied by (K,)
     slope: np.ndarray   # Error for a misfit of 1 (K,), as learned
     floor: np.ndarray   # Error that no star is without (K,), as learned; from `set_label_floor`
+    scales: np.ndarray  # How far apart scales of labels are (K,), as learned; from `set_label_floor`
+    left: np.ndarray    # What is left at most of five of six stars that errors were measured on (1,)
     most: np.ndarray    # Largest own error of a held-out star (K,), but for one in a thousand
     low: np.ndarray     # Lower end of the training range (K,), as learned
     high: np.ndarray    # Upper end of the training range (K,), as learned
@@ -307,8 +329,23 @@ class Labeller:
             mean, _ = self.net.eval().predict(torch.from_numpy(x))
         return mean.numpy(), _own_errors(self.net, x, *self.noise)
 
+    def growth(
+        self,
+        left: np.ndarray,  # What is left of stars (N,), see `left_over`
+    ) -> np.ndarray:       # (N,); 1 for those that are drawn as well as most of the stars that errors were measured on
+        "What errors are multiplied by"
+        return np.maximum(left / self.left, 1)
+
+    def outside(
+        self,
+        left: np.ndarray,  # What is left of stars (N,), see `left_over`
+    ) -> np.ndarray:       # (N,), from 0 to 1
+        "How far stars are outside of those that errors were measured on"
+        return ((self.growth(left) - 1) / _OUTSIDE).clip(0, 1)
+
 # %% ../../nbs/06_classify.ipynb #4dd4f245
-_RUNGS = 8  # S/N at which errors are taken, equally far apart in its logarithm
+_OUTSIDE = .1  # growth beyond 1 of a star that is certainly an outsider
+_RUNGS = 8     # S/N at which errors are taken, equally far apart in its logarithm
 
 @torch.no_grad()
 def _own_errors(net, x, lowest, highest):
@@ -328,7 +365,7 @@ def _own_errors(net, x, lowest, highest):
     return (between * fainter[:, None]).astype(np.float32)
 
 # %% ../../nbs/06_classify.ipynb #0032299e
-_CHECKS = ['scale', 'slope', 'floor', 'most', 'low', 'high', 'misfit', 'noise']  # beside the network's own
+_CHECKS = ['scale', 'slope', 'floor', 'scales', 'left', 'most', 'low', 'high', 'misfit', 'noise']  # beside the network's own
 
 def _keep_labeller(model, labeller, n):
     "Put what was learned from `n` stars into the model"
@@ -336,6 +373,17 @@ def _keep_labeller(model, labeller, n):
     model.labeller = arrays | {name: getattr(labeller, name) for name in _CHECKS}
     hidden = labeller.net.nets[0][0].out_features
     model.info['labeller'] = dict(labels=labeller.labels, members=len(labeller.net.nets), hidden=hidden, n=n)
+
+# %% ../../nbs/06_classify.ipynb #bc5f7dd6
+_UNIFORM = 3**0.5  # standard deviations from the middle of a uniform distribution to its ends
+
+def _neutral(arrays):
+    "Figures that a labeller of before lacks"
+    mean = arrays['x_mean'][-1]
+    half = _UNIFORM * arrays['x_scale'][-1]
+    none = np.zeros_like(arrays['scale'])
+    one = np.ones(1, np.float32)
+    return dict(slope=none, floor=none, scales=none, left=np.inf * one, misfit=one, noise=np.array([mean - half, mean + half]))
 
 # %% ../../nbs/06_classify.ipynb #f975a02e
 def labeller_of(
@@ -346,8 +394,7 @@ def labeller_of(
         raise ValueError('this model has learned no labels: run learn_labels on stars whose labels are known')
     info = model.info['labeller']
     arrays = {name: np.asarray(value, np.float32) for name, value in model.labeller.items()}
-    if missing := [name for name in _CHECKS if name not in arrays]:
-        raise ValueError(f'its labeller lacks {", ".join(missing)}: run learn_labels again')
+    arrays = _neutral(arrays) | arrays
     checks = {name: arrays[name] for name in _CHECKS}
     net = LabelNet(len(arrays['x_mean']), len(info['labels']), info['hidden'], info['members'])
     net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in net.state_dict()})
@@ -410,6 +457,14 @@ def _one_sigma(square):
     quantile[known] = np.nanquantile(square[:, known], _ONE_SIGMA, axis=0)
     return np.sqrt(np.maximum(quantile, 0))
 
+# %% ../../nbs/06_classify.ipynb #b7928cbf
+_LEAST_LEFT = .1   # of the model's own error, as little as one may ask for
+_WELL_DRAWN = 5/6  # share of the stars that errors were measured on, whose errors do not grow
+
+def _usually_left(left):
+    "What is left at most of five of six stars (1,)"
+    return np.maximum(np.quantile(left, [_WELL_DRAWN]), _LEAST_LEFT).astype(np.float32)
+
 # %% ../../nbs/06_classify.ipynb #236c0ad7
 def _checked(net, labels, inputs, y, train, valid):
     "The network with what held-out stars say about its errors"
@@ -421,6 +476,8 @@ def _checked(net, labels, inputs, y, train, valid):
         scale=np.ones(len(labels), np.float32),
         slope=np.zeros(len(labels), np.float32),
         floor=np.zeros(len(labels), np.float32),
+        scales=np.zeros(len(labels), np.float32),
+        left=_usually_left(inputs.left[valid]),
         most=np.zeros(len(labels), np.float32),
         low=np.nanmin(y[train], 0),
         high=np.nanmax(y[train], 0),
@@ -428,7 +485,7 @@ def _checked(net, labels, inputs, y, train, valid):
         noise=np.array([noise.min(), noise.max()]),
     )
     mean, own = labeller.read(inputs.x[valid])
-    square = ((y[valid] - mean) / inputs.growth[valid, None])**2
+    square = ((y[valid] - mean) / labeller.growth(inputs.left[valid])[:, None])**2
     order = np.argsort(misfit)
     well = order[:(len(order) + 1) // 2]
     badly = order[-max(len(order) // 10, _FEWEST_BADLY_DRAWN):]
@@ -473,14 +530,24 @@ def learn_labels(
     return learn_labels_from(model, label_inputs(model, spectra), labels, epochs, seed, lr, **kwargs)
 
 # %% ../../nbs/06_classify.ipynb #ff324d5a
-def _stated(labeller, own, misfit, growth):
-    "Errors to be reported (N,K), as learned, of the network's own errors (N,K), misfits (N,) and growths (N,)"
-    square = (own * labeller.scale)**2 + (misfit[:, None] * labeller.slope)**2 + labeller.floor**2
-    return growth[:, None] * np.sqrt(square)
+def _measured(labeller, own, misfit):
+    "Errors (N,K), as learned, of stars that are drawn as usual: of the network's own errors (N,K) and misfits (N,)"
+    return np.sqrt((own * labeller.scale)**2 + (misfit[:, None] * labeller.slope)**2 + labeller.floor**2)
+
+def _stated(labeller, own, misfit, left):
+    "Errors to be reported (N,K), as learned; with what is left of the stars (N,)"
+    grown = labeller.growth(left)[:, None] * _measured(labeller, own, misfit)
+    return np.hypot(grown, labeller.outside(left)[:, None] * labeller.scales)
+
+def _in_steps(values, checked, steps):
+    "Values (K,), and for labels that were not checked the median of the others, in units of steps (K,)"
+    others = np.median((values / steps)[checked]) * steps
+    return np.where(checked, values, others).astype(np.float32)
 
 def set_label_floor(
     model: TrainedModel,                           # A model that has learned labels; its `labeller` is changed
     spectra: Spectra | SpectraStore | str | Path,  # Stars that it has not learned from, with labels in `meta`, as read
+    scales: Mapping[str, float] | None = None,     # How far apart scales of labels are, as learned, by label
 ) -> TrainedModel:                                 # The same model
     "Give errors of labels a floor, so that they hold for these stars too"
     labeller = labeller_of(model)
@@ -488,17 +555,19 @@ def set_label_floor(
     inputs = label_inputs(model, spectra)
     y = label_targets(with_c_o(inputs.meta).reindex(columns=labeller.labels), labeller.labels)
     usable = np.isfinite(inputs.x).all(1) & (inputs.misfit <= _most_misfit(labeller))
-    misfit = inputs.misfit[usable]
-    growth = inputs.growth[usable]
-    mean, own = labeller.read(inputs.x[usable])
-    beyond = ((y[usable] - mean) / growth[:, None])**2 - _stated(labeller, own, misfit, np.ones_like(growth))**2
+    some = inputs.rows(np.flatnonzero(usable))
+    labeller.left = _usually_left(some.left)
+    mean, own = labeller.read(some.x)
+    grown = (y[usable] - mean) / labeller.growth(some.left)[:, None]
+    beyond = grown**2 - _measured(labeller, own, some.misfit)**2
     checked = np.isfinite(beyond).sum(0) >= _FEWEST_EACH
     if not checked.any():
         raise ValueError(f'fewer than {_FEWEST_EACH} of {len(y)} stars have a label that the model reads: give more')
     spread = labeller.net.y_scale.numpy()
-    floor = _one_sigma(beyond)
-    others = np.median((floor / spread)[checked]) * spread
-    labeller.floor = np.where(checked, floor, others).astype(np.float32)
+    labeller.floor = _in_steps(_one_sigma(beyond), checked, spread)
+    if scales:
+        known = np.array([scales.get(label, np.nan) for label in labeller.labels])
+        labeller.scales = _in_steps(known, np.isfinite(known), spread)
     _keep_labeller(model, labeller, model.info['labeller']['n'])
     return model
 
@@ -536,7 +605,6 @@ _REACH = 3           # errors by which a label may lie outside its training rang
 _FAR_BEYOND = 3      # times as badly drawn as any star that was learned from
 _MORE_LEFT = 1       # misfit above which more is left of a star than is drawn
 _TELLS = 0.5**0.5    # standard deviations of what was learned: an error that leaves half of the variance
-_MUCH_GROWN = 1.5    # growth of errors that is worth saying
 
 def _most_misfit(labeller):
     "Misfit up to which a star has labels"
@@ -559,11 +627,12 @@ def _doubt(labeller, mean, own, error, misfit):
             return f'{label} is less certain than that of any star that was learned from'
     return ''
 
-def _withheld(labels, silent, p_type, two, growth):
+def _withheld(labels, silent, p_type, two, growth, outside):
     "By how much errors have grown, which labels (K,) a spectrum does not tell, between which types it leaves; or ''"
     reasons = []
-    if growth >= _MUCH_GROWN:
-        reasons.append(f'drawn worse than stars usually are: errors are {growth:.1f} times as large as usual')
+    if outside == 1:
+        reasons.append(f'drawn worse than stars that errors were measured on: errors are {growth:.1f} times as large, '
+                       'and count how far apart scales of labels are')
     if names := [label for label, unknown in zip(labels, silent) if unknown]:
         reasons.append(f'its spectrum does not tell {", ".join(names)}')
     if p_type < _LEAST_P:
@@ -595,9 +664,9 @@ def _classified(labeller, inputs, usable, abstain):
     "Columns of the table of labels and types"
     labels = labeller.labels
     misfit = np.where(usable, inputs.misfit, 0)
-    growth = np.where(usable, inputs.growth, 1)
+    left = np.where(usable, inputs.left, 0)
     mean, own = labeller.read(np.where(usable[:, None], inputs.x, 0))
-    error = _stated(labeller, own, misfit, growth)
+    error = _stated(labeller, own, misfit, left)
     silent = error > _TELLS * labeller.net.y_scale.numpy()
     columns = _columns(labels, mean, error)
     p_type = np.ones(len(mean))
@@ -609,7 +678,8 @@ def _classified(labeller, inputs, usable, abstain):
     doubt = np.where(inputs.lacking == '', 'no pixel with a usable flux and error', inputs.lacking)
     for i in np.flatnonzero(usable):
         doubt[i] = inputs.lacking[i] or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
-    withheld = [_withheld(labels, *star) for star in zip(silent, p_type, two, growth)]
+    beside = zip(silent, p_type, two, labeller.growth(left), labeller.outside(left))
+    withheld = [_withheld(labels, *star) for star in beside]
     reason = np.where(doubt == '', np.array(withheld, object), doubt)
     if abstain:
         columns = _silenced(columns, labels, silent, usable & (doubt == ''))
