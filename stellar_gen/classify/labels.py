@@ -579,7 +579,7 @@ _ODD = {'carbon_rich': ('c_o', 'carbon-rich'), 'fast_rotator': ('vsini', 'fast r
 def _type_shares(types, shape):
     "Names of all types, and how many of a star's draws are of each (N,types)"
     names = np.array([f'{letter} {luminosity}' for letter in _LETTERS[::-1] for luminosity in TYPES])
-    codes = pd.Categorical(types.spectral + ' ' + types.luminosity, names).codes.reshape(shape)
+    codes = pd.Index(names).get_indexer(types.spectral + ' ' + types.luminosity).reshape(shape)
     return names, np.stack([(codes == k).mean(1) for k in range(len(names))], 1)
 
 def _typed(mean, error, silent, labels, seed=0):
