@@ -486,7 +486,8 @@ def _model_first(given):
         return first, others
     if not first.exists() and '.fits' not in first.name:
         if meant := _meant_model(first):
-            raise ValueError(f'{first}: no such model, nor spectra; did you mean {meant}, which comes with the package?')
+            raise ValueError(f'{first}: no such model, nor spectra; did you mean {meant}, '
+                             'which comes with the package?')
         if others:
             raise ValueError(f'{first}: no such model folder, nor spectra')
     return _PACKAGED, given

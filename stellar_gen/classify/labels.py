@@ -365,7 +365,8 @@ def _own_errors(net, x, lowest, highest):
     return (between * fainter[:, None]).astype(np.float32)
 
 # %% ../../nbs/06_classify.ipynb #0032299e
-_CHECKS = ['scale', 'slope', 'floor', 'scales', 'left', 'most', 'low', 'high', 'misfit', 'noise']  # beside the network's own
+_CHECKS = [  # beside the network's own
+    'scale', 'slope', 'floor', 'scales', 'left', 'most', 'low', 'high', 'misfit', 'noise']
 
 def _keep_labeller(model, labeller, n):
     "Put what was learned from `n` stars into the model"
@@ -383,7 +384,8 @@ def _neutral(arrays):
     half = _UNIFORM * arrays['x_scale'][-1]
     none = np.zeros_like(arrays['scale'])
     one = np.ones(1, np.float32)
-    return dict(slope=none, floor=none, scales=none, left=np.inf * one, misfit=one, noise=np.array([mean - half, mean + half]))
+    noise = np.array([mean - half, mean + half])
+    return dict(slope=none, floor=none, scales=none, left=np.inf * one, misfit=one, noise=noise)
 
 # %% ../../nbs/06_classify.ipynb #f975a02e
 def labeller_of(
