@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test robust notebooks docs types readme assets clean
+.PHONY: demo test robust oldest notebooks docs types readme assets clean
 
 demo: .venv/.ready
 	$(BIN)/stellar_gen demo --out demo
@@ -13,6 +13,10 @@ test: .venv/.ready
 # Every notebook with 1, 2 and 4 threads and with other random seeds: hours, and no part of CI.
 robust: .venv/.ready
 	$(BIN)/python tools/robust.py
+
+# Half of the tests with the lowest versions that settings.ini allows: an environment of its own, and no part of CI.
+oldest:
+	$(PYTHON) tools/oldest.py
 
 # Run every notebook and store its outputs, then export, clean and write README.md.
 notebooks: .venv/.ready
