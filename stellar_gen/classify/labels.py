@@ -607,10 +607,16 @@ _REACH = 3           # errors by which a label may lie outside its training rang
 _FAR_BEYOND = 3      # times as badly drawn as any star that was learned from
 _MORE_LEFT = 1       # misfit above which more is left of a star than is drawn
 _TELLS = 0.5**0.5    # standard deviations of what was learned: an error that leaves half of the variance
+_WIDEST = dict(teff=0.2)  # largest errors that say something, as learned, of labels that are spread very widely
 
 def _most_misfit(labeller):
     "Misfit up to which a star has labels"
     return min(_FAR_BEYOND * float(labeller.misfit[0]), _MORE_LEFT)
+
+def _says_nothing(labeller, error):
+    "Which labels (N,K) spectra do not tell, by errors (N,K) as learned"
+    widest = np.array([_WIDEST.get(label, np.inf) for label in labeller.labels])
+    return error > np.minimum(_TELLS * labeller.net.y_scale.numpy(), widest)
 
 def _doubt(labeller, mean, own, error, misfit):
     "Why not to trust any label of a star, or ''; with the network's own errors (K,) and those to be reported (K,)"
@@ -669,7 +675,7 @@ def _classified(labeller, inputs, usable, abstain):
     left = np.where(usable, inputs.left, 0)
     mean, own = labeller.read(np.where(usable[:, None], inputs.x, 0))
     error = _stated(labeller, own, misfit, left)
-    silent = error > _TELLS * labeller.net.y_scale.numpy()
+    silent = _says_nothing(labeller, error)
     columns = _columns(labels, mean, error)
     p_type = np.ones(len(mean))
     two = np.empty((len(mean), 2), object)
