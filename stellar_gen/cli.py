@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Quiet', 'Seed', 'Device', 'TrainingDevice', 'Overwrite', 'Epochs', 'Latent', 'Model', 'Inputs', 'Table',
-           'Kind', 'Release', 'AllStar', 'main', 'simulate', 'ingest', 'fetch', 'star', 'crossmatch', 'train',
-           'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
+           'Kind', 'Release', 'AllStar', 'Labels', 'LabelColumns', 'main', 'simulate', 'ingest', 'fetch', 'star',
+           'crossmatch', 'train', 'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
 
 # %% ../nbs/09_cli.ipynb #9e79c05d
 import signal
@@ -343,6 +343,12 @@ def crossmatch(
 # %% ../nbs/09_cli.ipynb #9273612e
 _MOST_CALIBRATING = 5000  # held-out stars that normal stars are learned from
 _FEWEST_TRAINING = 100    # spectra
+_FEWEST_LABELLED = 100    # of them with labels, where none are known yet
+
+Labels = Annotated[Optional[Path], typer.Option(
+    help='Catalog with labels of some of the stars, told by apogee_id or else by ra and dec, for the model to learn.')]
+LabelColumns = Annotated[Optional[str], typer.Option(
+    help='Its columns to learn, as in teff,logg,age; without it those that the packaged model reads, too.')]
 
 def _calibrated(store, model, held):
     "The model, calibrated with the stars of a store that were held out; as it is where these are too few for its grid"
@@ -353,6 +359,44 @@ def _calibrated(store, model, held):
     except ValueError as error:  # what was trained for hours is not lost
         typer.echo(f'stellar_gen: {store}: the model is not calibrated: {_error(error)}', err=True)
         return model
+
+def _learn_labels(model, spectra, matched, seed, quiet):
+    "Learn the labels of a catalog, and to generate stars of them; a line where the second is not possible"
+    from stellar_gen.classify.catalog import learn_catalog
+    from stellar_gen.generate import learn_prior
+    learned = learn_catalog(model, spectra, matched, seed)
+    _say(quiet, f'labels: {learned}')
+    if learned.shifts is not None:
+        return
+    model.prior = None
+    try:
+        learn_prior(model, learned.spectra, learned.labels, seed=seed)
+    except ValueError as error:
+        _complain(f'no stars can be generated from these labels: {_error(error)}')
+
+def _finished(store, matched, seed, quiet, model, held):
+    "The trained model, calibrated, with the labels of a catalog if there is one"
+    from stellar_gen.data.store import SpectraStore
+    model = _calibrated(store, model, held)
+    if matched is not None:
+        try:
+            _learn_labels(model, SpectraStore(store), matched, seed, quiet)
+        except ValueError as error:  # what was trained for hours is not lost
+            _complain(f'{store}: no labels are learned: {_error(error)}')
+    return model
+
+def _matched(store, catalog, columns, fewest):
+    "Labels of a catalog for the spectra of a store; None without a catalog"
+    if catalog is None:
+        if columns is not None:
+            raise ValueError('--label-columns names columns of a catalog: give it by --labels')
+        return None
+    from stellar_gen.classify.catalog import match_catalog
+    from stellar_gen.data.store import SpectraStore
+    names = [name.strip() for name in columns.split(',') if name.strip()] if columns is not None else None
+    if names == []:
+        raise ValueError(f'--label-columns {columns}: give names of columns, as in teff,logg,fe_h')
+    return match_catalog(SpectraStore(store).meta, catalog, names, fewest=fewest)
 
 def _mute(quiet):
     "Whether fastai shall show no progress"
@@ -387,6 +431,8 @@ def train(
     lr: Annotated[Optional[float], typer.Option(
         min=1e-8, help='Largest learning rate; without it 2e-3, and 5e-4 with --start.')] = None,
     batch_size: Annotated[int, typer.Option(min=2, help='Stars per batch and process.')] = 64,
+    labels: Labels = None,
+    label_columns: LabelColumns = None,
     seed: Seed = 0,
     device: TrainingDevice = None,
     overwrite: Overwrite = False,
@@ -395,19 +441,20 @@ def train(
     "Train a model on a store of spectra; run again after an interruption, it goes on."
     from functools import partial
     from stellar_gen.data.store import SpectraStore
-    _apart([store, start, recipe], out)
-    _apart([store, start, recipe], log, '--log')
+    _apart([store, start, recipe, labels], out)
+    _apart([store, start, recipe, labels], log, '--log')
     _new(out, True, overwrite)
     n = len(SpectraStore(store))
     if n < _FEWEST_TRAINING:
         raise ValueError(f'{store}: {n} spectra are too few to train and calibrate a model: '
                          f'give at least {_FEWEST_TRAINING}')
+    matched = _matched(store, labels, label_columns, _FEWEST_LABELLED)
     from stellar_gen.train.processes import train_store
     size: dict[str, Any] = dict(latent=latent) if latent else {}
     steps = _recipe(recipe) if recipe else None
     model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
                         recipe=steps, start=start, processes=processes, lr=lr, bs=batch_size,
-                        log=log, overwrite=overwrite, final=partial(_calibrated, store), quiet=quiet, **size)
+                        log=log, overwrite=overwrite, final=partial(_finished, store, matched, seed, quiet), quiet=quiet, **size)
     info = model.info
     _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '
                 f'{info["losses"][-1]["chi2"]:.2f}')
@@ -418,19 +465,25 @@ def calibrate(
     model: Annotated[Path, typer.Argument(help='Model folder, or apogee-16.')],
     store: Annotated[Path, typer.Argument(help='Store of your own spectra, most of them of ordinary stars.')],
     out: Annotated[Path, typer.Option(help='Model folder to write.')],
+    labels: Labels = None,
+    label_columns: LabelColumns = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ):
     "Adapt a model to a survey without training: what its stars look like, and what is normal among them."
-    _apart([model, store], out)
+    _apart([model, store, labels], out)
     _new(out, True, overwrite)
+    from stellar_gen.classify.catalog import FEWEST_SHIFTED
+    matched = _matched(store, labels, label_columns, FEWEST_SHIFTED)
     from stellar_gen.anomaly.survey import calibrated, median_chi2
     from stellar_gen.data.store import SpectraStore
     from stellar_gen.model import load_model, save_model
     spectra = SpectraStore(store)
     before = load_model(model)
     adapted = calibrated(before, spectra, seed=seed)
+    if matched is not None:
+        _learn_labels(adapted, spectra, matched, seed, quiet)
     save_model(adapted, out, overwrite=overwrite)
     chi2 = [f'{median_chi2(some, spectra):.2f}' for some in (before, adapted)]
     normal = len(adapted.reference.ids) if adapted.reference else 0

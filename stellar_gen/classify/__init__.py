@@ -5,7 +5,9 @@ if TYPE_CHECKING:
     from .labels import *
     from .maps import *
     from .lines import *
+    from .catalog import *
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['classify.labels', 'classify.maps', 'classify.lines'])
+    rooms = ['classify.labels', 'classify.maps', 'classify.lines', 'classify.catalog']
+    __getattr__, __dir__, __all__ = hand_on(__name__, rooms)
