@@ -122,7 +122,8 @@ def prior_of(
 ) -> Prior:               # Flow and figures
     "What a model knows of where stars are"
     if model.prior is None:
-        raise ValueError('this model has not learned where stars are: train or calibrate it with --labels CATALOG, or run learn_prior')
+        raise ValueError('this model has not learned where stars are: train or calibrate it with --labels CATALOG, '
+                         'or run learn_prior')
     labels = model.info['prior']['labels']
     arrays = {name: np.asarray(value, np.float32) for name, value in model.prior.items()}
     scales = {name: arrays.pop(name) for name in _SCALES}

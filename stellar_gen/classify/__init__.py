@@ -9,5 +9,4 @@ if TYPE_CHECKING:
 else:
     from stellar_gen._lazy import hand_on
 
-    rooms = ['classify.labels', 'classify.maps', 'classify.lines', 'classify.catalog']
-    __getattr__, __dir__, __all__ = hand_on(__name__, rooms)
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['classify.labels', 'classify.maps', 'classify.lines', 'classify.catalog'])

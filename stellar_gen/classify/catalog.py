@@ -17,7 +17,7 @@ import torch
 
 from stellar_gen.classify.labels import (
     _keep_labeller, label_inputs, label_targets, labeller_of, LabelInputs, LABELS, learn_labels_from, set_label_floor,
-    with_c_o,
+    transform_of, with_c_o,
 )
 from ..crossmatch.ids import id_to_position, normalize_ids
 from ..crossmatch.match import crossmatch
@@ -50,7 +50,7 @@ def _number(path, name, column):
 def read_labels(
     path,                                  # A catalog, as `read_catalog` reads it
     columns: Sequence[str] | None = None,  # Labels to read; default those of `LABELS` that it has
-) -> pd.DataFrame:  # Labels, row by row, `NaN` where unknown; `apogee_id`, `ra` and `dec` (deg), `snr` where it has them
+) -> pd.DataFrame:  # Labels, row by row, `NaN` where unknown; `apogee_id`, `ra`, `dec` (deg), `snr` if it has them
     "Labels of a catalog"
     wanted = [] if columns is None else [name.lower() for name in columns]
     choice = [*LABELS, *_FOR_C_O] if columns is None else []
@@ -190,6 +190,11 @@ def shift_labels(
     return offsets
 
 # %% ../../nbs/06c_catalog.ipynb #f5bf6403
+def _moved(label, shift):
+    "By how much a label was moved, in words"
+    as_share = transform_of(label).back is np.exp
+    return f'{label} {100 * np.expm1(shift):+.2g} %' if as_share else f'{label} {shift:+.2g}'
+
 class Learned(NamedTuple):
     "What became of the labels of a catalog"
     labels: list[str]  # That the model reads now
@@ -200,7 +205,7 @@ class Learned(NamedTuple):
     def __str__(self):
         if self.shifts is None:
             return f'{", ".join(self.labels)} learned from {self.stars:,} spectra'
-        moved = [f'{label} {shift:+.3g}' for label, shift in self.shifts.items() if shift]
+        moved = [_moved(label, shift) for label, shift in self.shifts.items() if shift]
         return f'zero points from {self.stars:,} spectra: {", ".join(moved) or "none is off"}'
 
 def match_catalog(

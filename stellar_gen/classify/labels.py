@@ -393,7 +393,8 @@ def labeller_of(
 ) -> Labeller:            # Network and figures
     "What reads labels from a model's latents"
     if model.labeller is None:
-        raise ValueError('this model has learned no labels: train or calibrate it with --labels CATALOG, or run learn_labels')
+        raise ValueError('this model has learned no labels: train or calibrate it with --labels CATALOG, '
+                         'or run learn_labels')
     info = model.info['labeller']
     arrays = {name: np.asarray(value, np.float32) for name, value in model.labeller.items()}
     arrays = _neutral(arrays) | arrays
