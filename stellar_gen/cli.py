@@ -360,6 +360,10 @@ def _calibrated(store, model, held):
         typer.echo(f'stellar_gen: {store}: the model is not calibrated: {_error(error)}', err=True)
         return model
 
+_PRIOR_STEPS = 2      # of the training of what stars are generated from, for each star
+_FEWEST_STEPS = 500
+_MOST_STEPS = 3000
+
 def _learn_labels(model, spectra, matched, seed, quiet):
     "Learn the labels of a catalog, and to generate stars of them; a line where the second is not possible"
     from stellar_gen.classify.catalog import learn_catalog
@@ -369,8 +373,9 @@ def _learn_labels(model, spectra, matched, seed, quiet):
     if learned.shifts is not None:
         return
     model.prior = None
+    steps = int(min(max(_PRIOR_STEPS * learned.stars, _FEWEST_STEPS), _MOST_STEPS))
     try:
-        learn_prior(model, learned.spectra, learned.labels, seed=seed)
+        learn_prior(model, learned.spectra, learned.labels, steps, seed)
     except ValueError as error:
         _complain(f'no stars can be generated from these labels: {_error(error)}')
 
@@ -454,7 +459,8 @@ def train(
     steps = _recipe(recipe) if recipe else None
     model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
                         recipe=steps, start=start, processes=processes, lr=lr, bs=batch_size,
-                        log=log, overwrite=overwrite, final=partial(_finished, store, matched, seed, quiet), quiet=quiet, **size)
+                        log=log, overwrite=overwrite, final=partial(_finished, store, matched, seed, quiet),
+                        quiet=quiet, **size)
     info = model.info
     _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '
                 f'{info["losses"][-1]["chi2"]:.2f}')

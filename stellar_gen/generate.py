@@ -97,7 +97,7 @@ def learn_prior(
 ) -> TrainedModel:                                 # The same model
     "Learn where in the latents stars of given labels are"
     inputs = label_inputs(model, spectra)
-    z = inputs.x[:, :-1]
+    z = inputs.x[:, :model.net.latent]
     y = label_targets(inputs.meta, labels)
     known = np.isfinite(z).all(1) & np.isfinite(y).all(1)
     if known.sum() < _FEWEST:
@@ -189,7 +189,7 @@ def _near(model, star, n, spread, rng):
     "Latents (n,L) around those of a star"
     if model.reference is None:
         raise ValueError('this model is not calibrated: run calibrate, whose normal stars say how a star may vary')
-    z = label_inputs(model, star).x[:1, :-1]
+    z = label_inputs(model, star).x[:1, :model.net.latent]
     normal = model.reference.latents
     nearest = np.argsort(((normal - z)**2).sum(1))[:_NEIGHBOURS]
     covariance = np.cov(normal[nearest].T) + 1e-6 * np.eye(z.shape[1])
@@ -199,7 +199,7 @@ def _between(model, pair, n):
     "Latents (n,L) on the way from one star to another"
     if len(pair) != 2:
         raise ValueError(f'between takes two stars, not {len(pair)}')
-    first, last = label_inputs(model, pair).x[:, :-1]
+    first, last = label_inputs(model, pair).x[:, :model.net.latent]
     return first + np.linspace(0, 1, n)[:, None] * (last - first)
 
 # %% ../nbs/07_generate.ipynb #afc13547

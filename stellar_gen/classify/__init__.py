@@ -2,6 +2,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .reading import *
     from .labels import *
     from .maps import *
     from .lines import *
@@ -9,4 +10,4 @@ if TYPE_CHECKING:
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['classify.labels', 'classify.maps', 'classify.lines', 'classify.catalog'])
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['classify.reading', 'classify.labels', 'classify.maps', 'classify.lines', 'classify.catalog'])

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from stellar_gen.classify.labels import (
-    _keep_labeller, label_inputs, label_targets, labeller_of, LabelInputs, LABELS, learn_labels_from, set_label_floor,
+    _keep_labeller, label_inputs, label_targets, labeller_of, LabelInputs, LABELS, learn_labels, set_label_floor,
     transform_of, with_c_o,
 )
 from ..crossmatch.ids import id_to_position, normalize_ids
@@ -179,7 +179,7 @@ def shift_labels(
     mean, _ = labeller.read(np.nan_to_num(inputs.x))
     usable = np.isfinite(inputs.x).all(1)
     offset = zero_points(np.where(usable[:, None], y - mean, np.nan)).astype(np.float32)
-    labeller.net.y_mean += torch.from_numpy(offset)
+    labeller.net.shift(torch.from_numpy(offset))
     labeller.low = labeller.low + offset
     labeller.high = labeller.high + offset
     _keep_labeller(model, labeller, model.info['labeller']['n'])
@@ -232,10 +232,9 @@ def learn_catalog(
     "Learn the labels that a catalog has of stars"
     model.info = dict(model.info)
     some = _given(spectra, matched, seed)
-    inputs = label_inputs(model, some)
     names = list(matched.labels)
     has = labeller_of(model).labels if model.labeller is not None else []
-    if len(inputs.x) < FEWEST_RELEARNED and set(names) <= set(has):
-        return Learned(has, len(inputs.x), shift_labels(model, some, inputs), some)
-    learn_labels_from(model, inputs, names, seed=seed)
-    return Learned(names, len(inputs.x), None, some)
+    if len(some) < FEWEST_RELEARNED and set(names) <= set(has):
+        return Learned(has, len(some), shift_labels(model, some, label_inputs(model, some)), some)
+    learn_labels(model, some, names, seed=seed)
+    return Learned(names, len(some), None, some)

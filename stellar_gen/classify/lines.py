@@ -19,7 +19,7 @@ from .._palette import BLUE, GREY, ORANGE
 from ..data.core import APOGEE, Grid, LINES, Spectra
 from ..simulate.stars import element_windows, ELEMENTS
 from ..model import prepared, TrainedModel
-from .labels import labeller_of
+from .labels import _net_inputs, labeller_of
 
 # %% ../../nbs/06b_lines.ipynb #db20e470
 def label_reader(
@@ -37,7 +37,8 @@ def label_reader(
         latents = net.encode(flux, ivar, *told).latents
         for _ in range(net.n_refine):
             latents = net.newton(latents, flux, ivar, *told, gradients=True).latents
-        mean, _ = labeller.net.predict(torch.cat([latents, log_snr[:, None]], 1))
+        drawn = None if labeller.net.reading is None else net.decode(latents, *told)
+        mean, _ = labeller.net.predict(_net_inputs(latents, log_snr, labeller.net.reading, drawn, flux, ivar))
         return mean[:, column]
     return read
 
