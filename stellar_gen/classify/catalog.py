@@ -8,7 +8,6 @@ __all__ = ['FEWEST_RELEARNED', 'FEWEST_SHIFTED', 'MOST_LABELLED', 'read_labels',
 
 # %% ../../nbs/06c_catalog.ipynb #2416bc9c
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np

@@ -20,6 +20,7 @@ import torch
 from fastai.basics import DataLoader, DataLoaders, Learner, set_seed
 from torch import nn, Tensor
 
+from .reading import joined, learn_reading, Pixels, pixels_of, Reading, relative_residual
 from ..data.core import Spectra
 from ..data.store import SpectraStore
 from ..preprocess.recipe import at_rest
@@ -139,6 +140,15 @@ def _small_network(n_in, n_out, hidden):
     )
 
 # %% ../../nbs/06_classify.ipynb #ab7c1458
+_ALL_BUT_FAR = 0.99  # share of the stars that are no farther than 1
+
+def _distances(z):
+    "Matrix (L,L) that makes distances of latents (N,L) from their mean"
+    off = z - z.mean(0)
+    variance, axes = np.linalg.eigh(np.cov(off.T) + 1e-6 * np.eye(off.shape[1]))
+    whiten = axes / np.sqrt(variance)
+    return (whiten / np.quantile(np.linalg.norm(off @ whiten, axis=1), _ALL_BUT_FAR)).astype(np.float32)
+
 class LabelNet(nn.Module):
     "Several small networks that read labels, with errors"
     x_mean: Tensor
@@ -151,9 +161,16 @@ class LabelNet(nn.Module):
         n_in: int,          # Inputs F
         n_labels: int,      # Labels K
         hidden: int = 256,  # Width of the two hidden layers
-        members: int = 4,   # Networks M
+        members: int = 4,   # Networks M; without any the readings are the labels
+        pixels: int = 0,    # Pixels of a linear reading, whose K labels are the inputs before the last one; 0 for none
     ):
         super().__init__()
+        self.hidden = hidden
+        self.reading = Reading(pixels, n_labels) if pixels else None
+        if pixels:
+            n_latents = n_in - n_labels - 1
+            self.register_buffer('apart', torch.zeros(n_latents, n_latents))  # by which latents become distances
+            self.register_buffer('bent', torch.zeros(n_labels))               # 1 for labels that networks read better
         self.nets = nn.ModuleList(_small_network(n_in, 2 * n_labels, hidden) for _ in range(members))
         self.register_buffer('x_mean', torch.zeros(n_in))
         self.register_buffer('x_scale', torch.ones(n_in))
@@ -170,19 +187,53 @@ class LabelNet(nn.Module):
         self.x_scale[:] = torch.from_numpy(np.nanstd(x, 0) + 1e-6)
         self.y_mean[:] = torch.from_numpy(np.nanmean(y, 0))
         self.y_scale[:] = torch.from_numpy(np.nanstd(y, 0) + 1e-6)
+        if self.reading is not None:
+            self.apart[:] = torch.from_numpy(_distances(x[:, :len(self.apart)]))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         "Standardized means and logarithms of the errors (M,B,K)"
+        given = x
         x = ((x - self.x_mean) / self.x_scale).clamp(-_FAR, _FAR)
+        if not len(self.nets):
+            return self._read(given)[None], self._error(given)[None]
         each = torch.stack([net(x) for net in self.nets])  # (M,B,2K)
         mean, log_error = each.chunk(2, -1)
         return mean, log_error.clamp(*_LOG_ERRORS)
+
+    def _readings(self) -> slice:
+        "Which inputs are the readings"
+        return slice(-1 - len(self.y_mean), -1)
+
+    def _read(self, x: Tensor) -> Tensor:
+        "Standardized readings (B,K)"
+        return (x[..., self._readings()] - self.y_mean) / self.y_scale
+
+    def _error(self, x: Tensor) -> Tensor:
+        "Logarithms of the errors of readings (B,K), standardized; they grow with the distance from known stars"
+        error = self.reading.error(x[..., -1].flatten()).reshape(*x.shape[:-1], -1)
+        off = x[..., :len(self.apart)] - self.x_mean[:len(self.apart)]
+        distance = (off @ self.apart).norm(dim=-1, keepdim=True).clamp(min=1)
+        return (error * distance / self.y_scale).log()
+
+    def shift(
+        self,
+        offset: Tensor,  # As learned (K,)
+    ):
+        "Move the zero points of the labels"
+        self.y_mean += offset
+        if self.reading is not None:
+            self.reading.y_mean += offset
+            self.x_mean[self._readings()] += offset
 
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
         "Mean and error of the ensemble (B,K)"
         mean, log_error = self(x)
         variance = (2 * log_error).exp().mean(0) + mean.var(0, unbiased=False)
-        return mean.mean(0) * self.y_scale + self.y_mean, variance.sqrt() * self.y_scale
+        mean = mean.mean(0)
+        if self.reading is not None and len(self.nets):
+            mean = torch.where(self.bent > 0, mean, self._read(x))
+            variance = torch.where(self.bent > 0, variance, (2 * self._error(x)).exp())
+        return mean * self.y_scale + self.y_mean, variance.sqrt() * self.y_scale
 
     def extra_repr(self):
         return f'{len(self.nets)} networks, {len(self.x_mean)} inputs, {len(self.y_mean)} labels'
@@ -264,8 +315,19 @@ def left_over(
     return np.sqrt(np.where(np.isfinite(square), square, 0).clip(0))
 
 # %% ../../nbs/06_classify.ipynb #d1c8fa3f
-def _inputs(model, ready, told):
-    "What the labels of prepared spectra are read from"
+def _net_inputs(latents, log_snr, reading=None, drawn=None, flux=None, ivar=None):
+    "What a network reads labels from (B,F): latents, linear readings if there are any, the logarithm of the S/N"
+    parts = [latents, log_snr[:, None]]
+    if reading is not None:
+        parts.insert(1, reading(drawn, relative_residual(drawn, flux, ivar)))
+    return torch.cat(parts, 1)
+
+def _reading(model):
+    "The linear reading of a model's labels; None if it has none"
+    return None if model.labeller is None or 'reading.middle' not in model.labeller else labeller_of(model).net.reading
+
+def _inputs(model, ready, told, pixels=None):
+    "What the labels of prepared spectra are read from; what is drawn and left goes into a list, if one is given"
     flux = []
     latents = []
     for _, fit in passes(model.net, ready.flux, ready.ivar, told, run=model.net.eval().posterior):
@@ -273,20 +335,27 @@ def _inputs(model, ready, told):
         latents.append(fit.latents.cpu().numpy())
     recon = np.concatenate(flux)
     with np.errstate(divide='ignore', invalid='ignore'):
-        x = np.c_[np.concatenate(latents), np.log(ready.snr())]
+        log_snr = np.log(ready.snr()).astype(np.float32)
         chi2 = reduced_chi2(recon, ready.flux, ready.ivar)
+    arrays = [np.concatenate(latents), log_snr, recon, ready.flux, ready.ivar]
+    z, log_snr, *spectra = (torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays)
+    if pixels is not None:
+        pixels.append(pixels_of(*arrays[2:]))
+    with torch.no_grad():
+        x = _net_inputs(z, log_snr, None if pixels is not None else _reading(model), *spectra).numpy()
     left = left_over(recon, ready.flux, ready.ivar, own_error(model))
     lacking = what_is_seen(ready.flux, ready.ivar, recon, ready.grid).lacking()
     misfit = line_misfit(recon, ready.flux, ready.ivar)
-    return LabelInputs(x.astype(np.float32), chi2, misfit, left, lacking, ready.meta)
+    return LabelInputs(x, chi2, misfit, left, lacking, ready.meta)
 
 # %% ../../nbs/06_classify.ipynb #31c00610
 def label_inputs(
     model: TrainedModel,                    # A model
     spectra: Spectra | SpectraStore | str | Path,  # Spectra as read, or a store
+    pixels: list[Pixels] | None = None,     # Gets what is drawn and left, to learn from; `x` then holds no readings
 ) -> LabelInputs:                           # Of all of them
     "What labels are read from, star by star"
-    parts = [_inputs(model, ready, told) for ready, told, _ in prepared(model, spectra)]
+    parts = [_inputs(model, ready, told, pixels) for ready, told, _ in prepared(model, spectra)]
     *arrays, meta = zip(*parts)
     return LabelInputs(*map(np.concatenate, arrays), pd.concat(meta, ignore_index=True))
 
@@ -372,8 +441,8 @@ def _keep_labeller(model, labeller, n):
     "Put what was learned from `n` stars into the model"
     arrays = {name: value.numpy().copy() for name, value in labeller.net.state_dict().items()}
     model.labeller = arrays | {name: getattr(labeller, name) for name in _CHECKS}
-    hidden = labeller.net.nets[0][0].out_features
-    model.info['labeller'] = dict(labels=labeller.labels, members=len(labeller.net.nets), hidden=hidden, n=n)
+    size = dict(members=len(labeller.net.nets), hidden=labeller.net.hidden)
+    model.info['labeller'] = dict(labels=labeller.labels, n=n, **size)
 
 # %% ../../nbs/06_classify.ipynb #bc5f7dd6
 _UNIFORM = 3**0.5  # standard deviations from the middle of a uniform distribution to its ends
@@ -399,7 +468,8 @@ def labeller_of(
     arrays = {name: np.asarray(value, np.float32) for name, value in model.labeller.items()}
     arrays = _neutral(arrays) | arrays
     checks = {name: arrays[name] for name in _CHECKS}
-    net = LabelNet(len(arrays['x_mean']), len(info['labels']), info['hidden'], info['members'])
+    n_pix = len(arrays.get('reading.middle', ()))
+    net = LabelNet(len(arrays['x_mean']), len(info['labels']), info['hidden'], info['members'], n_pix)
     net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in net.state_dict()})
     return Labeller(net.eval(), list(info['labels']), **checks)
 
@@ -500,6 +570,27 @@ def _checked(net, labels, inputs, y, train, valid):
     return labeller
 
 # %% ../../nbs/06_classify.ipynb #722049c9
+_FEWEST_BENT = 200  # stars from which on networks may read better than a linear reading alone
+_LARGE = 20_000           # stars above which latents tell enough, and pixels would fill the memory
+
+def _with_readings(inputs, y, pixels, seed):
+    "Inputs with what is read linearly of each star, without that star, and the reading"
+    usable = np.isfinite(inputs.x).all(1)
+    rows = np.flatnonzero(usable & np.isfinite(y).any(1))
+    reading, found = learn_reading(Pixels(*(array[rows] for array in pixels)), inputs.x[rows, -1], y[rows], seed)
+    read = np.full(y.shape, np.nan, np.float32)
+    read[rows] = found
+    return inputs._replace(x=np.c_[inputs.x[:, :-1], read, inputs.x[:, -1:]]), reading
+
+def _choose(net, x, y):
+    "Take each label from the networks or from the linear reading, whichever is nearer to held-out stars"
+    net.bent.fill_(1)
+    with torch.no_grad():
+        bent, _ = net.eval().predict(torch.from_numpy(x))
+    off = np.abs(np.stack([bent.numpy(), x[:, net._readings()]]) - y)   # (2,N,K)
+    by_networks, linearly = np.nanquantile(off, _ONE_SIGMA, axis=1)
+    net.bent[:] = torch.from_numpy((by_networks < linearly).astype(np.float32))
+
 def learn_labels_from(
     model: TrainedModel,             # A model; what is learned is kept in its `labeller`
     inputs: LabelInputs,             # Of the stars; or other numbers in place of latents, to compare with
@@ -507,15 +598,27 @@ def learn_labels_from(
     epochs: int = 40,                # Passes over the stars
     seed: int = 0,                   # Of the division, the weights and the training
     lr: float = 2e-3,                # Largest learning rate
+    pixels: Pixels | None = None,    # What is drawn and left of the stars, for a linear reading; without it latents alone
     **kwargs,                        # Passed to `LabelNet` (`hidden`, `members`)
 ) -> TrainedModel:                   # The same model
     "Learn to read labels from inputs that are known already"
     y = label_targets(inputs.meta, labels)
     train, valid = _divided(inputs, y, labels, seed)
+    if pixels is not None:
+        inputs, reading = _with_readings(inputs, y, pixels, seed)
+        if len(train) + len(valid) < _FEWEST_BENT:
+            train = valid = np.sort(np.r_[train, valid])  # no star is read by what was learned from it
+            kwargs = kwargs | dict(members=0)
+        kwargs = kwargs | dict(pixels=pixels.drawn.shape[1])
     set_seed(seed)
     net = LabelNet(inputs.x.shape[1], y.shape[1], **kwargs)
     net.standardize(inputs.x[train], y[train])
-    _fit_labels(net, inputs.x, y, train, valid, epochs, lr)
+    if pixels is not None:
+        net.reading = reading
+    if len(net.nets):
+        _fit_labels(net, inputs.x, y, train, valid, epochs, lr)
+        if pixels is not None:
+            _choose(net, inputs.x[valid], y[valid])
     _keep_labeller(model, _checked(net, labels, inputs, y, train, valid), len(train))
     return model
 
@@ -529,8 +632,13 @@ def learn_labels(
     lr: float = 2e-3,                              # Largest learning rate
     **kwargs,                                      # Passed to `LabelNet` (`hidden`, `members`)
 ) -> TrainedModel:                                 # The same model
-    "Learn to read labels from latents"
-    return learn_labels_from(model, label_inputs(model, spectra), labels, epochs, seed, lr, **kwargs)
+    "Learn to read labels from latents, and from what is drawn and left of each spectrum"
+    if isinstance(spectra, (str, Path)):
+        spectra = SpectraStore(spectra)
+    parts: list[Pixels] | None = [] if len(spectra) <= _LARGE else None
+    inputs = label_inputs(model, spectra, parts)
+    pixels = joined(parts) if parts else None
+    return learn_labels_from(model, inputs, labels, epochs, seed, lr, pixels, **kwargs)
 
 # %% ../../nbs/06_classify.ipynb #ff324d5a
 def _measured(labeller, own, misfit):
