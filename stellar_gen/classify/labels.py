@@ -141,13 +141,16 @@ def _small_network(n_in, n_out, hidden):
 
 # %% ../../nbs/06_classify.ipynb #ab7c1458
 _ALL_BUT_FAR = 0.99  # share of the stars that are no farther than 1
+_STEEP = 12          # power of the distance with which errors grow beyond
 
 def _distances(z):
     "Matrix (L,L) that makes distances of latents (N,L) from their mean"
     off = z - z.mean(0)
     variance, axes = np.linalg.eigh(np.cov(off.T) + 1e-6 * np.eye(off.shape[1]))
     whiten = axes / np.sqrt(variance)
-    return (whiten / np.quantile(np.linalg.norm(off @ whiten, axis=1), _ALL_BUT_FAR)).astype(np.float32)
+    n, size = off.shape
+    unseen = (n / max(n - 2 * size, size))**0.5  # by which stars that are not among these are farther
+    return (whiten / unseen / np.quantile(np.linalg.norm(off @ whiten, axis=1), _ALL_BUT_FAR)).astype(np.float32)
 
 class LabelNet(nn.Module):
     "Several small networks that read labels, with errors"
@@ -213,7 +216,7 @@ class LabelNet(nn.Module):
         error = self.reading.error(x[..., -1].flatten()).reshape(*x.shape[:-1], -1)
         off = x[..., :len(self.apart)] - self.x_mean[:len(self.apart)]
         distance = (off @ self.apart).norm(dim=-1, keepdim=True).clamp(min=1)
-        return (error * distance / self.y_scale).log()
+        return (error * distance**_STEEP / self.y_scale).log()
 
     def shift(
         self,
