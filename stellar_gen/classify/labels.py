@@ -158,6 +158,8 @@ class LabelNet(nn.Module):
     x_scale: Tensor
     y_mean: Tensor
     y_scale: Tensor
+    apart: Tensor
+    bent: Tensor
 
     def __init__(
         self,
@@ -213,6 +215,7 @@ class LabelNet(nn.Module):
 
     def _error(self, x: Tensor) -> Tensor:
         "Logarithms of the errors of readings (B,K), standardized; they grow with the distance from known stars"
+        assert self.reading is not None  # whoever has no networks has a reading
         error = self.reading.error(x[..., -1].flatten()).reshape(*x.shape[:-1], -1)
         off = x[..., :len(self.apart)] - self.x_mean[:len(self.apart)]
         distance = (off @ self.apart).norm(dim=-1, keepdim=True).clamp(min=1)
