@@ -276,7 +276,8 @@ def _read_part(
     part, arrays = _PARTS[name], {key: value.astype(np.float32) for key, value in load_np(file).items()}
     read = arrays.get('reading.middle')
     more = part.more if read is None else part.more + arrays['y_mean'].size  # what is read linearly of the pixels
-    fits = arrays[part.array].shape[-1] == model.net.latent + more and (read is None or len(read) == len(model.net.decoder.mean))
+    fits = arrays[part.array].shape[-1] == model.net.latent + more
+    fits = fits and (read is None or len(read) == len(model.net.decoder.mean))
     if not fits or not all(np.isfinite(value).all() for value in arrays.values()):
         raise ValueError(f'its {name} belongs to another network, or is not finite: run {part.remedy} again')
     labels = model.info[name]['labels']
