@@ -604,7 +604,7 @@ def learn_labels_from(
     epochs: int = 40,                # Passes over the stars
     seed: int = 0,                   # Of the division, the weights and the training
     lr: float = 2e-3,                # Largest learning rate
-    pixels: Pixels | None = None,    # What is drawn and left of the stars, for a linear reading; without it latents alone
+    pixels: Pixels | None = None,    # What is drawn and left of the stars; default latents alone
     **kwargs,                        # Passed to `LabelNet` (`hidden`, `members`)
 ) -> TrainedModel:                   # The same model
     "Learn to read labels from inputs that are known already"
