@@ -175,7 +175,7 @@ def build(args, folder: Path):
         model = own_error(model, real_like(args.data, ERROR_STARS, FLOOR))
     if 'labels' in args.steps:
         model = labelled(model, args.labelled, args.data, folder)
-    if 'floor' in args.steps:
+    if model.labeller is not None and {'error', 'labels', 'floor'} & set(args.steps):  # the floor rests on the others
         model = set_label_floor(model, elsewhere(real_like(args.data, FLOOR_STARS, FLOOR), FLOOR), SCALES)
     if 'reference' in args.steps:
         model = calibrate(model, normal_stars(args.normal, args.data))
