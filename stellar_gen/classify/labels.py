@@ -407,20 +407,24 @@ class Labeller:
     def growth(
         self,
         left: np.ndarray,  # What is left of stars (N,), see `left_over`
-    ) -> np.ndarray:       # (N,); 1 for those that are drawn as well as most of the stars that errors were measured on
+    ) -> np.ndarray:       # (N,K); 1 for those that are drawn as well as most of the stars that errors were measured on
         "What errors are multiplied by"
-        return np.maximum(left / self.left, 1)
+        grown = ((left / self.left)**_STEEP).clip(1, _MOST_GROWN)
+        return np.where([label in _NEVER_GROW for label in self.labels], 1, grown[:, None])
 
     def outside(
         self,
         left: np.ndarray,  # What is left of stars (N,), see `left_over`
     ) -> np.ndarray:       # (N,), from 0 to 1
         "How far stars are outside of those that errors were measured on"
-        return ((self.growth(left) - 1) / _OUTSIDE).clip(0, 1)
+        return ((left / self.left - 1) / _OUTSIDE).clip(0, 1)
 
 # %% ../../nbs/06_classify.ipynb #4dd4f245
-_OUTSIDE = .1  # growth beyond 1 of a star that is certainly an outsider
-_RUNGS = 8     # S/N at which errors are taken, equally far apart in its logarithm
+_STEEP = 2/3                   # power of what is left of a star, with which its errors grow
+_MOST_GROWN = 3                # times, that errors grow at most
+_NEVER_GROW = 'vsini', 'c_o'   # labels whose errors do not grow
+_OUTSIDE = .1                  # share by which more than usual is left of a star that is certainly an outsider
+_RUNGS = 8                     # S/N at which errors are taken, equally far apart in its logarithm
 
 @torch.no_grad()
 def _own_errors(net, x, lowest, highest):
@@ -564,7 +568,7 @@ def _checked(net, labels, inputs, y, train, valid):
         noise=np.array([noise.min(), noise.max()]),
     )
     mean, own = labeller.read(inputs.x[valid])
-    square = ((y[valid] - mean) / labeller.growth(inputs.left[valid])[:, None])**2
+    square = ((y[valid] - mean) / labeller.growth(inputs.left[valid]))**2
     order = np.argsort(misfit)
     well = order[:(len(order) + 1) // 2]
     badly = order[-max(len(order) // 10, _FEWEST_BADLY_DRAWN):]
@@ -653,7 +657,7 @@ def _measured(labeller, own, misfit):
 
 def _stated(labeller, own, misfit, left):
     "Errors to be reported (N,K), as learned; with what is left of the stars (N,)"
-    grown = labeller.growth(left)[:, None] * _measured(labeller, own, misfit)
+    grown = labeller.growth(left) * _measured(labeller, own, misfit)
     return np.hypot(grown, labeller.outside(left)[:, None] * labeller.scales)
 
 def _in_steps(values, checked, steps):
@@ -675,7 +679,7 @@ def set_label_floor(
     some = inputs.rows(np.flatnonzero(usable))
     labeller.left = _usually_left(some.left)
     mean, own = labeller.read(some.x)
-    grown = (y[usable] - mean) / labeller.growth(some.left)[:, None]
+    grown = (y[usable] - mean) / labeller.growth(some.left)
     beyond = grown**2 - _measured(labeller, own, some.misfit)**2
     checked = np.isfinite(beyond).sum(0) >= _FEWEST_EACH
     if not checked.any():
@@ -754,8 +758,8 @@ def _withheld(labels, silent, p_type, two, growth, outside):
     "By how much errors have grown, which labels (K,) a spectrum does not tell, between which types it leaves; or ''"
     reasons = []
     if outside == 1:
-        reasons.append(f'drawn worse than stars that errors were measured on: errors are {growth:.1f} times as large, '
-                       'and count how far apart scales of labels are')
+        reasons.append('drawn worse than stars that errors were measured on: errors are up to '
+                       f'{growth:.1f} times as large, and count how far apart scales of labels are')
     if names := [label for label, unknown in zip(labels, silent) if unknown]:
         reasons.append(f'its spectrum does not tell {", ".join(names)}')
     if p_type < _LEAST_P:
@@ -801,7 +805,7 @@ def _classified(labeller, inputs, usable, abstain):
     doubt = np.where(inputs.lacking == '', 'no pixel with a usable flux and error', inputs.lacking)
     for i in np.flatnonzero(usable):
         doubt[i] = inputs.lacking[i] or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
-    beside = zip(silent, p_type, two, labeller.growth(left), labeller.outside(left))
+    beside = zip(silent, p_type, two, labeller.growth(left).max(1), labeller.outside(left))
     withheld = [_withheld(labels, *star) for star in beside]
     reason = np.where(doubt == '', np.array(withheld, object), doubt)
     if abstain:
