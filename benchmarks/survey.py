@@ -199,8 +199,8 @@ def peers(prepare: Callable, sample: Spectra) -> dict[str, Method]:
         found[f'{name} residual beside neighbours'] = partial(residual, of, True)
     pca = Components(ready.flux, ready.ivar, False)
     scores = pca.scores(ready.flux, ready.ivar)
-    for name, fitted in (('isolation forest on PCA', IsolationForest(300, random_state=0).fit(scores)),
-                         ('local outlier factor on PCA', LocalOutlierFactor(20, novelty=True).fit(scores / scores.std(0)))):
+    for name, fitted in (('isolation forest on PCA', IsolationForest(n_estimators=300, random_state=0).fit(scores)),
+                         ('local outlier factor on PCA', LocalOutlierFactor(n_neighbors=20, novelty=True).fit(scores / scores.std(0)))):
         unit = scores.std(0) if 'local' in name else 1
 
         def library(fitted, unit, spectra: Spectra) -> np.ndarray:

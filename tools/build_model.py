@@ -23,6 +23,7 @@ import torch
 
 from real_like import elsewhere, real_like
 from stellar_gen.anomaly import calibrate
+from stellar_gen.anomaly.reference import persistent_share
 from stellar_gen.classify.labels import label_inputs, LabelInputs, learn_labels_from, set_label_floor
 from stellar_gen.data.core import concat, Spectra
 from stellar_gen.generate import learn_prior
@@ -41,6 +42,7 @@ LABEL_STARS = 6000      # like real ones, to learn labels from
 FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
 SCALES = dict(teff=.011, logg=.136, fe_h=.079, alpha_m=.039)  # how far labels of 1,651 giants are from DR10's corrected ones, rms; Teff as a share
 NORMAL_REAL = .6        # share of the normal stars that are like real ones
+NORMAL_CLEAN = .33      # share of those that are recorded as well as their errors say
 NORMAL_MIX = dict(giant=52, dwarf=25, hot=10, cool_dwarf=13)  # of the others: every star needs a hundred neighbours
 RARE_MIX = dict(giant=48, dwarf=24, hot=9, cool_dwarf=5, subgiant=9, supergiant=5)  # of the stars to learn labels from
 RARE_KINDS = 1 / 30     # share of the carbon-rich, and of the fast rotators, among them
@@ -80,12 +82,16 @@ real ones, and reads labels, learned from {n_labelled:,} stars.
 def own_error(model: TrainedModel, stars: Spectra) -> TrainedModel:
     "The model, whose own error at each pixel is what these stars differ by beyond their noise"
     ready = model.recipe(stars)
+    ready = ready[persistent_share(ready) == 0]
     recon, _ = draw(model.net, ready.flux, ready.ivar)
     seen = ready.ivar > 0
     variance = np.where(seen, 1/np.where(seen, ready.ivar, 1), 0)
     excess = np.where(seen, (ready.flux - recon)**2 - variance, np.nan)
     most = 3*np.nanquantile(np.abs(excess), .9, axis=0)  # of a normal distribution, 3 scatters; beyond lies a defect
-    error = np.sqrt(np.nanmean(np.clip(excess, -most, most), axis=0).clip(LEAST_ERROR**2))
+    excess = np.clip(excess, -most, most)
+    squared = np.nanmean(excess, axis=0).clip(LEAST_ERROR**2)
+    weight = np.where(seen, 1/(variance + squared), 0)                   # stars of high S/N show it better
+    error = np.sqrt((np.nansum(weight*excess, axis=0)/weight.sum(0).clip(1e-30)).clip(LEAST_ERROR**2))
     with torch.no_grad():
         model.net.decoder.log_scatter.copy_(torch.as_tensor(np.log(np.nan_to_num(error, nan=LEAST_ERROR))))
     return model
@@ -111,7 +117,7 @@ def labelled(model: TrainedModel, n: int, data: Path, folder: Path) -> TrainedMo
 
 def normal_stars(n: int, data: Path) -> Spectra:
     "Normal stars, simulated and like real ones"
-    real = real_like(data, round(NORMAL_REAL*n), NORMAL)
+    real = real_like(data, round(NORMAL_REAL*n), NORMAL, NORMAL_CLEAN)
     simulated = simulate(n - len(real), seed=NORMAL, mix=NORMAL_MIX)
     columns = ['apogee_id', 'snr']
     return elsewhere(concat(o.replace(meta=o.meta[columns]) for o in (simulated, real)), NORMAL)

@@ -66,7 +66,20 @@ def elsewhere(spectra: Spectra, seed: int) -> Spectra:
     return spectra.replace(flux=flux, ivar=ivar)
 
 
-def real_like(folder: Path, n: int, seed: int) -> Spectra:
+def recorded(flux: np.ndarray, table: pd.DataFrame, seed: int, first: int, clean: float) -> Spectra:
+    "Spectra of which a share has nothing but the noise that its error bars claim: no persistence, sky or spikes"
+    rng = np.random.default_rng([seed, first, FIRST_SEED, 1])
+    rows = np.flatnonzero(rng.random(len(table)) < clean)
+    afterglow = table.afterglow.where(~table.index.isin(rows), 0)
+    spectra, light = observe(flux, table.assign(afterglow=afterglow), seed, first, clean=True)
+    known = spectra.ivar[rows] > 0
+    error = np.where(known, np.where(known, spectra.ivar[rows], 1)**-.5, 0)
+    out = spectra.flux.copy()
+    out[rows] = np.where(known, light[rows] + error*rng.standard_normal(error.shape), out[rows])
+    return spectra.replace(flux=out)
+
+
+def real_like(folder: Path, n: int, seed: int, clean: float = 0.) -> Spectra:
     "Recorded spectra of `n` stars: giants, then dwarfs; `meta` holds `teff`, `logg`, `fe_h`, `alpha_m` and `kind`"
     models = [dict(np.load(folder/name)) for name in ('giants_cannon_dr10.npz', 'dwarfs_network.npz')]
     giants = round(GIANTS*n)
@@ -80,7 +93,7 @@ def real_like(folder: Path, n: int, seed: int) -> Spectra:
             flux = real_flux(models, some, kind)
             flux = with_real_scatter(flux, some, [[seed, first + start + i, FIRST_SEED] for i in range(len(some))])
             flux = shift_and_blur(flux, rv=some.rv.to_numpy(float))
-            parts.append(observe(flux, some, seed, first + start))
+            parts.append(recorded(flux, some, seed, first + start, clean))
         first += number
     spectra = concat(parts)
     names = [f'REAL{seed}-{i:06d}' for i in range(len(spectra))]

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.special import logsumexp
 
-from ..data.core import concat, Grid, Spectra
+from ..data.core import APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
 from ..data.store import SpectraStore
 from ..simulate.kinds import kind_on, KINDS, kinds_on
 from ..model import load_model, passes, prepared, TrainedModel
@@ -48,6 +48,7 @@ class Sample(NamedTuple):
     indicators: np.ndarray  # (N,I)
     latents: np.ndarray     # (N,L)
     signal: np.ndarray      # S/N of each detector, all of its pixels together (N,D)
+    persistent: np.ndarray  # Share of the pixels that are flagged for persistence (N,)
     n_pix: np.ndarray       # (N,), pixels with information
 
     def rows(self, which: np.ndarray) -> 'Sample':
@@ -57,15 +58,32 @@ class Sample(NamedTuple):
 # %% ../../nbs/05c_reference.ipynb #8e8f1417
 SIGNAL_UNIT = 0.4   # of the logarithm of a detector's S/N that counts as much as one standard deviation of a latent
 NO_SIGNAL = 1.      # S/N of a detector without information
+PERSISTENT_UNIT = 0.1  # of the share of pixels with persistence, likewise
+PERSISTENT = int(APOGEE_PIXMASK.PERSIST_HIGH | APOGEE_PIXMASK.PERSIST_MED)
 
 def signal_of(ready: Spectra) -> np.ndarray:  # (N,D)
     "S/N of each detector, all of its pixels together"
     squared = np.where(ready.ivar > 0, ready.ivar * np.where(ready.ivar > 0, ready.flux, 0)**2, 0)
     return np.stack([np.sqrt(squared[:, pixels].sum(1)) for pixels in ready.grid.detectors.values()], 1)
 
-def positions(sample: Sample) -> np.ndarray:  # (N,L+D), float32
-    "Where stars lie: latents, and S/N of the detectors"
-    return np.c_[sample.latents, np.log(np.maximum(sample.signal, NO_SIGNAL)) / SIGNAL_UNIT].astype(np.float32)
+def persistent_share(ready: Spectra) -> np.ndarray:  # (N,)
+    "Share of the pixels on the detectors that are flagged for persistence; 0 where no bitmask says so"
+    if ready.bitmask is None or ready.grid != APOGEE:
+        return np.zeros(len(ready))
+    return ((ready.bitmask[:, ready.grid.lit] & PERSISTENT) > 0).mean(1)
+
+def compared_of(
+    ready: Spectra,          # Prepared
+    indicators: np.ndarray,  # (N,I)
+    latents: np.ndarray,     # (N,L)
+) -> Sample:
+    "What is compared of stars"
+    return Sample(indicators, latents, signal_of(ready), persistent_share(ready), (ready.ivar > 0).sum(1))
+
+def positions(sample: Sample) -> np.ndarray:  # (N,L+D+1), float32
+    "Where stars lie: latents, S/N of the detectors, persistence"
+    signal = np.log(np.maximum(sample.signal, NO_SIGNAL)) / SIGNAL_UNIT
+    return np.c_[sample.latents, signal, sample.persistent / PERSISTENT_UNIT].astype(np.float32)
 
 class Neighbours(NamedTuple):
     "The nearest normal stars of each star, nearest first"
@@ -73,8 +91,8 @@ class Neighbours(NamedTuple):
     rows: np.ndarray      # (N,k), row numbers of the normal stars
 
 def nearest(
-    position: np.ndarray,  # Of the stars (N,L+D)
-    among: np.ndarray,     # Of the normal stars (R,L+D)
+    position: np.ndarray,  # Of the stars (N,L+D+1)
+    among: np.ndarray,     # Of the normal stars (R,L+D+1)
     k: int,                # How many; fewer where there are no more
     own: bool = False,     # Whether the stars are the normal ones: then the nearest, the star itself, is left out
     part: int = 1024,      # Stars at a time
@@ -206,8 +224,8 @@ def clipped(values: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True, eq=False)
 class NormalStars:
     "Normal stars, and how they fit"
-    scale: np.ndarray     # (L+D,), units of the positions
-    position: np.ndarray  # (R,L+D), in these units
+    scale: np.ndarray     # (L+D+1,), units of the positions
+    position: np.ndarray  # (R,L+D+1), in these units
     spacing: np.ndarray   # (R,), mean distance of the nearest of each
     usual: np.ndarray     # (R,I+UNUSUAL), their indicators and numbers on latents
     density: Density      # Of their latents
@@ -219,7 +237,7 @@ class NormalStars:
     @classmethod
     def fit(cls, sample: Sample) -> 'NormalStars':
         "What is usual among normal stars"
-        scale = np.r_[sample.latents.std(0) + 1e-3, np.ones(sample.signal.shape[1])].astype(np.float32)
+        scale = np.r_[sample.latents.std(0) + 1e-3, np.ones(sample.signal.shape[1] + 1)].astype(np.float32)
         position = positions(sample) / scale
         latents = position[:, :sample.latents.shape[1]]
         density = Density.fit(latents)
@@ -363,7 +381,7 @@ def sample_of(
 ) -> tuple[Sample, np.ndarray]:
     "What is compared of stars, and their reconstructions (N,P)"
     found = measure(model, ready, labels)
-    return Sample(found.indicators, found.latents, signal_of(ready), (ready.ivar > 0).sum(1)), found.recon
+    return compared_of(ready, found.indicators, found.latents), found.recon
 
 def some_labels(
     labels: np.ndarray | None,  # (N,n), if there are any
@@ -541,6 +559,8 @@ class Reference:
         lacking = [name for name in now if name not in self.indicators]
         unknown = [name for name in self.indicators if name not in now]
         unknown += [kind for kind in self.kinds if kind not in KINDS]
+        if len(self.stars.scale) != self.stars.n_latents + len(grid.detectors) + 1:
+            raise ValueError('the model\'s reference is of another version: run calibrate again')
         if lacking:
             raise ValueError(f'the model\'s reference lacks the indicators {", ".join(lacking[:5])}: run calibrate')
         if unknown:

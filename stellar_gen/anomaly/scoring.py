@@ -24,7 +24,7 @@ from ..vae.losses import log_likelihood
 from ..model import passes, Prepared, prepared, result_table, TrainedModel
 from .measures import indicator_names, measure, Measures, reduced_chi2
 from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, Reason, Seen, what_is_seen
-from .reference import Judgement, Reference, Sample, signal_of
+from .reference import compared_of, Judgement, Reference
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
 def _sigma(log_p: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def judge(
 ) -> Judgement:
     "How odd stars are"
     indicators, latents = (np.where(ok[:, None], x, 0) for x in (found.indicators, found.latents))
-    return reference.judge(Sample(indicators, latents, signal_of(ready), (ready.ivar > 0).sum(1)))
+    return reference.judge(compared_of(ready, indicators, latents))
 
 def detail_columns(
     names: list[str],  # Of the indicators

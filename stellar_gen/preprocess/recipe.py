@@ -186,11 +186,19 @@ class AtRest(NamedTuple):
     spectra: Spectra      # N rows; those that were at rest are as they were
     velocity: np.ndarray  # By how much the frame was off (N,), km/s; 0 where it was not, `NaN` where nobody can tell
 
+def _moved_bits(ready: Spectra, velocity: np.ndarray) -> np.ndarray | None:
+    "The bitmask moved by velocities (N,), km/s, to the nearest pixel"
+    if ready.bitmask is None:
+        return None
+    pixels = np.round(np.log1p(velocity/C_KMS) / np.log1p(ready.grid.pixel_kms/C_KMS)).astype(int)
+    source = np.arange(len(ready.grid)) - pixels[:, None]
+    return np.take_along_axis(ready.bitmask, source.clip(0, len(ready.grid) - 1), axis=1)
+
 def _moved(ready: Spectra, velocity: np.ndarray, recipe: Recipe) -> Spectra:
     "Prepared spectra moved back by velocities (N,), with a new continuum"
     back = C_KMS * (1/(1 + velocity/C_KMS) - 1)
     flux, ivar = doppler_shift(ready.flux, ready.ivar, back, ready.grid.pixel_kms)
-    spectra = ready.replace(flux=flux, ivar=ivar, bitmask=None)
+    spectra = ready.replace(flux=flux, ivar=ivar, bitmask=_moved_bits(ready, back))
     for options in (options for name, options in recipe.steps if name == 'normalize'):
         spectra = STEPS['normalize'](spectra, **options)
     return spectra
@@ -218,7 +226,10 @@ def at_rest(
     moved, velocity[rows] = _refined(ready[rows], velocity[rows], recipe)
     flux, ivar = ready.flux.copy(), ready.ivar.copy()
     flux[rows], ivar[rows] = moved.flux, moved.ivar
-    return AtRest(ready.replace(flux=flux, ivar=ivar, bitmask=None), velocity)
+    bits = None if ready.bitmask is None else ready.bitmask.copy()
+    if bits is not None:
+        bits[rows] = moved.bitmask
+    return AtRest(ready.replace(flux=flux, ivar=ivar, bitmask=bits), velocity)
 
 # %% ../../nbs/02b_recipe.ipynb #ced22150
 _NOTE = 'recipe.json'  # in a prepared store: what was done to it

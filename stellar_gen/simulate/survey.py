@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import CubicSpline
 from scipy.ndimage import maximum_filter1d
 
 from ..data.core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
@@ -215,13 +216,17 @@ def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.
     return _combined([_visit(light, level, photon, shift, snr, threshold, rng) for shift in shifts])
 
 AFTERGLOW_FALLS = .35   # from the blue end of the detector to the other
+AFTERGLOW_WAVES = .25   # of its light: scatter of the knots of waves
+AFTERGLOW_KNOTS = (100, 400)  # pixels between these
 
-@lru_cache
-def _afterglow() -> np.ndarray:
-    "Light of earlier exposures along the blue detector (P,), 1 at its blue end"
+def _afterglow(rng: np.random.Generator) -> np.ndarray:
+    "Light of earlier exposures along the blue detector (P,), about 1 at its blue end"
     out = np.zeros(len(APOGEE))
     blue = CHIPS['blue']
-    out[blue] = np.linspace(1, 1 - AFTERGLOW_FALLS, blue.stop - blue.start)
+    pixels = blue.stop - blue.start
+    knots = np.arange(0, pixels + AFTERGLOW_KNOTS[1], np.exp(rng.uniform(*np.log(AFTERGLOW_KNOTS))))
+    waves = AFTERGLOW_WAVES * CubicSpline(knots, rng.standard_normal(len(knots)))(np.arange(pixels))
+    out[blue] = np.linspace(1, 1 - AFTERGLOW_FALLS, pixels) + waves
     return out
 
 def _persistence_bits(size: float) -> np.ndarray:
@@ -300,7 +305,8 @@ def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
     seen = _exposures(light, level, star, rng)
     bits = seen.bits | _defect_bits(count, rng)
     if (size := star.get('persistence', 0) + star.get('afterglow', 0)) > 0:
-        left_behind = star.get('persistence', 0) * persistence_ramp() + star.get('afterglow', 0) * _afterglow()
+        afterglow = star.get('afterglow', 0) * _afterglow(rng.spawn(1)[0])   # the noise stays what it was
+        left_behind = star.get('persistence', 0) * persistence_ramp() + afterglow
         light = light + level * left_behind
         bits |= _persistence_bits(size)
 
