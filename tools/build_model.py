@@ -182,7 +182,8 @@ def build(args, folder: Path):
     if 'labels' in args.steps:
         model = labelled(model, args.labelled, args.data, folder)
     if model.labeller is not None and {'error', 'labels', 'floor'} & set(args.steps):  # the floor rests on the others
-        model = set_label_floor(model, elsewhere(real_like(args.data, FLOOR_STARS, FLOOR), FLOOR), SCALES)
+        stars = elsewhere(real_like(args.data, FLOOR_STARS, FLOOR), FLOOR)
+        model = set_label_floor(model, stars[persistent_share(stars) == 0], SCALES)
     if 'reference' in args.steps:
         model = calibrate(model, normal_stars(args.normal, args.data))
     save_model(model, args.out, overwrite=True, half=True)
