@@ -214,6 +214,7 @@ class Comparison(NamedTuple):
     distance: np.ndarray    # (N,), mean distance of the `NEAREST`
     unlikely: np.ndarray    # (N,2), from `Density`
     misfit: np.ndarray      # (N,), scatters of the neighbours by which the logarithm of chi-square exceeds theirs
+    log_chi2: np.ndarray    # (N,), logarithm of chi-square, the model's own error counted
     neighbours: Neighbours
 
 def clipped(values: np.ndarray) -> np.ndarray:
@@ -260,7 +261,7 @@ class NormalStars:
         away = deviations(np.c_[sample.indicators, unusual], self.usual, near.rows)
         above = np.arcsinh(away)
         features = np.c_[above, np.abs(above), unusual]
-        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], near)
+        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], sample.indicators[:, CHI2], near)
 
 # %% ../../nbs/05c_reference.ipynb #7e975ccf
 def learn(
@@ -487,6 +488,7 @@ def outliers(
 
 # %% ../../nbs/05c_reference.ipynb #2e59c9f0
 NAMED_NEIGHBOURS = 3  # normal stars that a judgement names
+ALONE = 0.05          # false alarms that chi-square alone may add to the others, as a share of them
 LARGE = 10_000        # numbers in an array from which on half precision is worth it
 
 class Judgement(NamedTuple):
@@ -523,6 +525,7 @@ class Reference:
     rule: Rule                # That tells kinds apart
     votes: dict[str, np.ndarray]  # Of the normal stars (R,), sorted, by the names of `VOTES`
     levels: Levels            # Of their surprise
+    log_chi2: np.ndarray      # Logarithms of their chi-squares (R,), sorted
 
     def __post_init__(self):
         check_arrays(arrays_of(self), shapes_of(self))
@@ -574,8 +577,10 @@ class Reference:
         "How odd stars are beside the normal ones"
         compared = self.stars.compare(sample)
         logits = self.rule.logits(compared.features)
-        surprising = surprise(votes_of(logits, compared), self.votes)
-        log_p = self.levels.log_p(surprising, compared.neighbours.rows)
+        votes = votes_of(logits, compared)
+        beside = self.levels.log_p(surprise(votes, self.votes), compared.neighbours.rows)
+        alone = log_tail(self.log_chi2, compared.log_chi2) - np.log(ALONE)
+        log_p = np.minimum(beside, alone)
         log_kinds = logits[:, 1:] - logsumexp(logits[:, 1:], axis=1, keepdims=True)
         of_star = [KINDS[kind].cause == 'star' for kind in self.kinds]
         p_star = np.exp(log_kinds[:, of_star]).sum(1)
@@ -614,6 +619,7 @@ def arrays_of(reference: Reference) -> dict[str, np.ndarray]:
     stars = reference.stars
     parts: dict[str, Any] = dict(stars=stars, density=stars.density, rule=reference.rule, levels=reference.levels)
     named = {f'votes.{name}': scores for name, scores in reference.votes.items()}
+    named['log_chi2'] = reference.log_chi2
     named |= {f'{name}.{f.name}': getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
     return {name: value for name, value in named.items() if isinstance(value, np.ndarray)}
 
@@ -626,6 +632,7 @@ def parts_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         rule=part(Rule, 'rule'),
         votes={name: arrays[f'votes.{name}'] for name in VOTES},
         levels=part(Levels, 'levels'),
+        log_chi2=arrays['log_chi2'],
     )
 
 def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
@@ -649,6 +656,7 @@ def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
         **{f'votes.{name}': (n_stars,) for name in VOTES},
         'levels.surprise': (n_stars,),
         'levels.above': (n_stars,),
+        'log_chi2': (n_stars,),
     }
 
 # %% ../../nbs/05c_reference.ipynb #9793be45
@@ -673,7 +681,8 @@ def fit_reference(
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
     odd = outliers(np.stack([*votes.values(), normal.encoded], 1)) & enough
     ids = names_of(normal.ready)
-    return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels), odd
+    log_chi2 = np.sort(compared.log_chi2)
+    return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd
 
 FEWEST_NORMAL = 10  # stars to calibrate with
 
