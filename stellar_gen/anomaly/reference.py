@@ -214,6 +214,7 @@ class Comparison(NamedTuple):
     distance: np.ndarray    # (N,), mean distance of the `NEAREST`
     unlikely: np.ndarray    # (N,2), from `Density`
     misfit: np.ndarray      # (N,), scatters of the neighbours by which the logarithm of chi-square exceeds theirs
+    farthest: np.ndarray    # (N,), of the indicator that exceeds theirs most
     log_chi2: np.ndarray    # (N,), logarithm of chi-square, the model's own error counted
     neighbours: Neighbours
 
@@ -259,9 +260,10 @@ class NormalStars:
         unlikely = self.density.unlikely(latents, own)
         unusual = unusual_latents(latents, near, unlikely, self.position[:, :self.n_latents], self.spacing)
         away = deviations(np.c_[sample.indicators, unusual], self.usual, near.rows)
+        farthest = away[:, :sample.indicators.shape[1]].max(1)
         above = np.arcsinh(away)
         features = np.c_[above, np.abs(above), unusual]
-        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], sample.indicators[:, CHI2], near)
+        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], farthest, sample.indicators[:, CHI2], near)
 
 # %% ../../nbs/05c_reference.ipynb #7e975ccf
 def learn(
@@ -486,6 +488,20 @@ def outliers(
     limit = outer + scale * np.log((1 - OUTER) * len(scores) / EXPECTED)
     return (scores > limit).any(1)
 
+# %% ../../nbs/05c_reference.ipynb #774658ad
+def surprise_before(
+    model: TrainedModel,  # With the reference that it had before, if it had one
+    sample: Sample,       # Stars (N)
+) -> np.ndarray:          # (N,); 0 where there is no such reference, or another network's
+    "How surprising stars are to a model's earlier reference"
+    before = model.reference
+    if before is None or len(before.stars.scale) != positions(sample).shape[1]:
+        return np.zeros(len(sample.n_pix))
+    if len(before.indicators) != sample.indicators.shape[1]:
+        return np.zeros(len(sample.n_pix))
+    compared = before.stars.compare(sample)
+    return surprise(votes_of(before.rule.logits(compared.features), compared), before.votes)
+
 # %% ../../nbs/05c_reference.ipynb #2e59c9f0
 NAMED_NEIGHBOURS = 3  # normal stars that a judgement names
 ALONE = 0.05          # false alarms that chi-square alone may add to the others, as a share of them
@@ -679,7 +695,8 @@ def fit_reference(
     votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
-    odd = outliers(np.stack([*votes.values(), normal.encoded], 1)) & enough
+    scores = [*votes.values(), compared.farthest, normal.encoded, surprise_before(model, sample)]
+    odd = outliers(np.stack(scores, 1)) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd

@@ -34,7 +34,9 @@ def calibrated(
     rows = np.arange(len(spectra)) if rows is None else rows
     chosen = np.random.default_rng(seed).permutation(rows)[:MOST_NORMAL]
     some = spectra[np.sort(chosen)]
-    return calibrate(adapt(model, some, seed), some, seed)
+    adapted = adapt(model, some, seed)
+    adapted.reference = model.reference      # it finds odd stars among these
+    return calibrate(adapted, some, seed)
 
 def median_chi2(
     model: TrainedModel,
