@@ -141,7 +141,7 @@ def _small_network(n_in, n_out, hidden):
 
 # %% ../../nbs/06_classify.ipynb #ab7c1458
 _ALL_BUT_FAR = 0.99  # share of the stars that are no farther than 1
-_STEEP = 12          # power of the distance with which errors grow beyond
+_FAR_POWER = 12      # power of the distance with which errors grow beyond
 
 def _distances(z):
     "Matrix (L,L) that makes distances of latents (N,L) from their mean"
@@ -219,7 +219,7 @@ class LabelNet(nn.Module):
         error = self.reading.error(x[..., -1].flatten()).reshape(*x.shape[:-1], -1)
         off = x[..., :len(self.apart)] - self.x_mean[:len(self.apart)]
         distance = (off @ self.apart).norm(dim=-1, keepdim=True).clamp(min=1)
-        return (error * distance**_STEEP / self.y_scale).log()
+        return (error * distance**_FAR_POWER / self.y_scale).log()
 
     def shift(
         self,

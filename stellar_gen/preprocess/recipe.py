@@ -227,7 +227,7 @@ def at_rest(
     flux, ivar = ready.flux.copy(), ready.ivar.copy()
     flux[rows], ivar[rows] = moved.flux, moved.ivar
     bits = None if ready.bitmask is None else ready.bitmask.copy()
-    if bits is not None:
+    if bits is not None and moved.bitmask is not None:
         bits[rows] = moved.bitmask
     return AtRest(ready.replace(flux=flux, ivar=ivar, bitmask=bits), velocity)
 
