@@ -27,9 +27,10 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from real import (BAD_SHARE, Learned, N_PIXELS, SNR_MEDIAN, SNR_RANGE, SNR_SPREAD, fitted_giants, responses, structure)
 from stellar_gen.anomaly import score
 from stellar_gen.anomaly.survey import calibrated, score_by_folds
-from stellar_gen.data import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, LINES, Spectra
+from stellar_gen.data import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, Spectra
 from stellar_gen.instrument import shift_and_blur
 from stellar_gen.simulate import synthesize
+from stellar_gen.simulate.kinds import BRACKETT
 from stellar_gen.train import load_model
 
 STRENGTHS = (.15, .3, 1.)
@@ -45,7 +46,7 @@ SKY_SIZE = 3.                # of the error bar, a scatter
 Flux = np.ndarray  # (N,8575), over the continuum
 
 def emission(flux: Flux, strength: float, rng, others: Flux, labels) -> Flux:
-    lines = [APOGEE_WAVE.searchsorted(wave) for wave in LINES['H'] if APOGEE_WAVE[0] < wave < APOGEE_WAVE[-1]]
+    lines = [APOGEE_WAVE.searchsorted(wave) for wave in BRACKETT.values() if APOGEE_WAVE[0] < wave < APOGEE_WAVE[-1]]
     height = .25 * strength * rng.uniform(.5, 1.5, (len(flux), 1))
     shape = np.zeros(N_PIXELS)
     shape[lines] = 1

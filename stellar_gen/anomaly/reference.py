@@ -263,7 +263,8 @@ class NormalStars:
         farthest = away[:, :sample.indicators.shape[1]].max(1)
         above = np.arcsinh(away)
         features = np.c_[above, np.abs(above), unusual]
-        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], farthest, sample.indicators[:, CHI2], near)
+        log_chi2 = sample.indicators[:, CHI2]
+        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], farthest, log_chi2, near)
 
 # %% ../../nbs/05c_reference.ipynb #7e975ccf
 def learn(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from test_kills import in_a_copy, watch
+from forked_kills import in_a_copy, watch
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals are sent to a copy of this process, which needs os.fork'),
