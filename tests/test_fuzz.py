@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from json_trees import setting, with_change
 
 pytestmark = pytest.mark.xdist_group('fuzz')
 SECONDS = 120    # for one example, which takes less than one, on a machine with other work
@@ -216,16 +217,6 @@ def places_in(tree, path=()):
         yield from places_in(value, (*path, key))
 
 
-def with_value(tree, path, value):
-    "The structure with another value in a place"
-    tree = json.loads(json.dumps(tree))
-    within = tree
-    for key in path[:-1]:
-        within = within[key]
-    within[path[-1]] = value
-    return tree
-
-
 def test_stores(place):
     "A store with other values in its JSON"
     from stellar_gen.data import Grid, Spectra, SpectraStore
@@ -241,7 +232,7 @@ def test_stores(place):
     @given(st.sampled_from(where), json_values)
     def fuzz(at, value):
         k, within = at
-        notes[k].write_text(json.dumps(with_value(json.loads(texts[k]), within, value)))
+        notes[k].write_text(json.dumps(with_change(json.loads(texts[k]), within, setting(value))))
         try:
             with bounded():
                 try:
@@ -279,7 +270,7 @@ def test_models(place):
     @settings(max_examples=300, **BOUNDED)
     @given(st.sampled_from(where), json_values, st.booleans())
     def fuzz(within, value, seal):
-        new = with_value(bare, within, value)
+        new = with_change(bare, within, setting(value))
         note.write_text(json.dumps(_sealed(new, files) if seal else new))
         with bounded():
             try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_trees import with_change
 from test_fuzz import bounded
 
 pytestmark = pytest.mark.xdist_group('tampered')
@@ -114,16 +115,6 @@ def keys(config, path=()):
             yield from keys(value, (*path, key))
 
 
-def with_key(config, path, change):
-    "A copy of a configuration in which one key was changed"
-    new = json.loads(json.dumps(config))
-    within = new
-    for key in path[:-1]:
-        within = within[key]
-    change(within, path[-1])
-    return new
-
-
 CHANGES = dict(
     dropped=lambda within, key: within.pop(key),
     zeroed=lambda within, key: within.update({key: 1 if within[key] == 0 else 0}),
@@ -140,7 +131,7 @@ def test_every_key(copy):
     tried = 0
     for path in keys(config):
         for how, change in CHANGES.items():
-            note.write_text(json.dumps(with_key(config, path, change)))
+            note.write_text(json.dumps(with_change(config, path, change)))
             refused(copy)
             tried += 1
     print(f'{tried} configurations')
@@ -159,7 +150,7 @@ def test_every_key_that_is_used(sealed, copy):
         if path[0] in ('info', 'versions') and len(path) > 1:
             continue  # notes of the training
         for change in CHANGES.values():
-            new = with_key(config, path, change)
+            new = with_change(config, path, change)
             note.write_text(json.dumps(_sealed(new, files) if sealed else new))
             try:
                 with bounded():
