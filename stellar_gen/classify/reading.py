@@ -143,6 +143,18 @@ def _usual_size(left):
     low, high = np.quantile(left, [_EXTREME, 1 - _EXTREME])
     return np.sqrt(np.mean(np.clip(left, low, high).astype(np.float32)**2, 0)) + _LEAST_LEFT
 
+def _learn_label(reading, k, y, both, likenesses, fainter):
+    "Learn label `k` of stars (N,) from both spectra, over their sizes; what is read of each without itself (N,)"
+    mean, scale = y.mean(), y.std() + 1e-6
+    weight, strength, read, noise = _fitted((y - mean) / scale, likenesses, fainter)
+    for i, of in enumerate((reading.of_drawn, reading.of_left)):
+        weights = scale * strength[i] * (weight.astype(np.float32) @ both[i])
+        reading.scale[i, k] = float(max(np.abs(weights).max(), _JITTER))
+        of[:, k] = torch.from_numpy(weights / reading.scale[i, k].item())
+    reading.y_mean[k] = float(mean)
+    reading.noise[:, k] = torch.from_numpy(noise * scale**2)
+    return read * scale + mean
+
 def learn_reading(
     pixels: Pixels,        # Of the stars (N)
     log_snr: np.ndarray,   # Logarithm of their S/N (N,)
@@ -162,17 +174,9 @@ def learn_reading(
     without = np.full(y.shape, np.nan, np.float32)
     for k in range(y.shape[1]):
         known = np.isfinite(y[rows, k])
-        mean = y[rows[known], k].mean()
-        scale = y[rows[known], k].std() + 1e-6
         alike = [likeness[np.ix_(known, known)] for likeness in likenesses]
-        weight, strength, read, noise = _fitted((y[rows[known], k] - mean) / scale, alike, fainter[known])
-        for i, of in enumerate((reading.of_drawn, reading.of_left)):
-            weights = scale * strength[i] / sizes[i] * (weight.astype(np.float32) @ both[i][known])
-            reading.scale[i, k] = float(max(np.abs(weights).max(), _JITTER))
-            of[:, k] = torch.from_numpy(weights / reading.scale[i, k].item())
-        reading.y_mean[k] = float(mean)
-        reading.noise[:, k] = torch.from_numpy(noise * scale**2)
-        without[rows[known], k] = read * scale + mean
+        some = [spectra[known] / size for spectra, size in zip(both, sizes)]
+        without[rows[known], k] = _learn_label(reading, k, y[rows[known], k], some, alike, fainter[known])
     return reading, _completed(reading, pixels, without)
 
 def _completed(reading, pixels, without, block=1024):
