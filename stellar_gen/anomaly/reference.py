@@ -424,11 +424,12 @@ def continuum_method(model: TrainedModel) -> str | None:
     return steps.get('normalize', {}).get('method')
 
 # %% ../../nbs/05c_reference.ipynb #47f15f61
-ENOUGH_TO_LEARN = 200             # normal stars
+ENOUGH_TO_LEARN = 200             # normal stars, where the packaged model's rule does not serve
+PLENTY = 5000                     # normal stars from which on a rule of their own is better
 AMPLITUDES = (1 / 3, 2.5)         # weakest and strongest injected anomaly, in units of the kind's usual size
 EACH = (60, 300)                  # fewest and most stars that a kind is injected into
 SHARE = 0.25                      # of the normal stars, between these
-PACKAGED = 'apogee-16'        # whose rule serves where there is too little to learn from
+PACKAGED = 'apogee-16'            # whose rule serves fewer stars
 
 def injected(
     model: TrainedModel,
@@ -465,15 +466,30 @@ def learned_rule(
     return Rule.fit(np.concatenate(features), classes, np.concatenate(rows))
 
 def packaged_rule(
-    indicators: list[str],  # Names of the indicators in use
-    n: int,                 # Normal stars
-) -> tuple[Rule, list[str]]:
+    indicators: list[str],                # Names of the indicators in use
+) -> tuple[Rule, list[str]] | None:       # `None` if it is for other indicators
     "The rule of the packaged model, and the kinds that it knows"
     reference = load_model(PACKAGED).reference
     if reference is None or reference.indicators != indicators:
+        return None
+    return reference.rule, reference.kinds
+
+def rule_for(
+    model: TrainedModel,
+    stars: NormalStars,          # Fitted to the normal stars
+    normal: Calibration,         # The normal stars
+    kinds: list[str],            # Kinds of anomaly that are wanted
+    seed: int,                   # Of the injected anomalies
+) -> tuple[Rule, list[str]]:
+    "The packaged rule or one of their own, whichever serves so many stars better, and the kinds that it knows"
+    n = len(normal.ready)
+    packaged = packaged_rule(indicator_names(normal.ready.grid)) if n < PLENTY else None
+    if packaged and (n < ENOUGH_TO_LEARN or set(packaged[1]) == set(kinds)):
+        return packaged
+    if n < ENOUGH_TO_LEARN:
         raise ValueError(f'{n} normal stars are too few to learn from: give at least {ENOUGH_TO_LEARN} '
                          '(the rule that serves fewer is for other indicators)')
-    return reference.rule, reference.kinds
+    return learned_rule(model, stars, normal, kinds, seed), kinds
 
 # %% ../../nbs/05c_reference.ipynb #57bae471
 INNER, OUTER = 0.80, 0.95    # quantiles through which the tail goes
@@ -688,15 +704,12 @@ def fit_reference(
     indicators = indicator_names(normal.ready.grid)
     enough = len(normal.ready) >= ENOUGH_TO_LEARN
     stars = NormalStars.fit(sample)
-    if enough:
-        rule, known = learned_rule(model, stars, normal, kinds, seed), kinds
-    else:
-        rule, known = packaged_rule(indicators, len(normal.ready))
+    rule, known = rule_for(model, stars, normal, kinds, seed)
     compared = stars.compare(sample, own=True)
     votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
-    scores = [*votes.values(), compared.farthest, normal.encoded, surprise_before(model, sample)]
+    scores = [votes['kinds'], compared.farthest, normal.encoded, surprise_before(model, sample)]
     odd = outliers(np.stack(scores, 1)) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
