@@ -46,6 +46,7 @@ Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of
 _PACKAGED = Path('apogee-16')  # the model that serves where none is given
 Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-16, which comes with the package.')]
 Inputs = Annotated[List[Path], typer.Argument(
+    readable=False,  # a file that cannot be read costs its own line, not the others their rows
     metavar='[MODEL] SPECTRA...', help='A model folder (without one: apogee-16, which comes with the package), and '
     'FITS files, folders of them, catalogs of the Multimodal Universe, or stores.')]
 Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
@@ -152,7 +153,7 @@ def simulate(
 @app.command()
 def ingest(
     inputs: Annotated[List[Path], typer.Argument(
-        help='FITS files, folders of them, or catalogs of the Multimodal Universe.')],
+        readable=False, help='FITS files, folders of them, or catalogs of the Multimodal Universe.')],
     out: Annotated[Path, typer.Option(help='Store to make, or to complete.')],
     visits: Annotated[bool, typer.Option(
         '--visits', help='The single visits of apStar files instead of the combined spectrum.')] = False,

@@ -473,10 +473,10 @@ def encode(
     model: TrainedModel,  # A model
     spectra,              # `Spectra` as read, or a store
 ) -> pd.DataFrame:        # `apogee_id` (if known), `z0`, `z1`, ... and their errors `e_z0`, ..., one row per spectrum
-    "Latents of spectra"
+    "Latents of spectra; `NaN` of those without a usable pixel"
     net = model.net.eval()
     tables = []
-    for ready, labels, known in prepared(model, spectra):
+    for ready, labels, known in prepared(model, spectra, keep_lost=True):
         latents = np.empty((len(ready), net.latent), np.float32)
         errors = np.empty_like(latents)
         for rows, fit in passes(net, ready.flux, ready.ivar, labels, run=net.infer):

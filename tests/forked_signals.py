@@ -119,7 +119,7 @@ def place():
         yield Path(name)
 
 
-def run(name, given, out, before=lambda: None):
+def run(name, given, out, before=lambda: None, words=None):
     "Exit status of a command in a copy of this process, and the lines that it says; `before` is done in the copy first"
     from stellar_gen.cli import main
     heard, says = os.pipe()
@@ -129,7 +129,7 @@ def run(name, given, out, before=lambda: None):
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
         sys.stdout = sys.stderr = said
-        sys.argv = ['stellar_gen', name, *map(str, COMMANDS[name].words(given, out)), '--quiet']
+        sys.argv = ['stellar_gen', name, *map(str, words or COMMANDS[name].words(given, out)), '--quiet']
         try:
             before()
             main()
@@ -212,16 +212,31 @@ def is_refused(name, given, folder, before, *whys):
     return True
 
 
+def as_nobody():
+    "Go on as a user who owns nothing"
+    import encodings.utf_8_sig  # noqa: F401  where the user may not read the modules of Python
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+@pytest.mark.parametrize('name', ('ingest', 'score', 'classify', 'encode'))
+def test_unreadable_file(name, given, place):
+    "A file of another user costs its own line, and no other star its row"
+    files = sorted((given / 'files').iterdir())
+    shut = shutil.copy(files[0], place / 'shut.fits')
+    shut.chmod(0)
+    place.chmod(0o777)
+    out = place / COMMANDS[name].out
+    status, lines = run(name, given, out, as_nobody, [shut, files[1], '--out', out])
+    assert status == 1 and 'shut.fits' in lines[0] and 'Permission denied' in lines[0], (status, lines)
+    assert out.exists()
+
+
 @pytest.mark.parametrize('name', COMMANDS)
 def test_no_permission(name, given, place):
     "An ordinary user, in a folder of another one"
-    def as_nobody():
-        import encodings.utf_8_sig  # noqa: F401  where the user may not read the modules of Python
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-
     folder = place / 'shut'
     folder.mkdir()
     folder.chmod(0o555)

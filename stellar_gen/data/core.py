@@ -423,11 +423,15 @@ def _check_shapes(spectra: 'Spectra') -> None:
     if len(spectra.meta) != stars:
         raise ValueError(f'meta has {len(spectra.meta)} rows for {stars} spectra')
 
-def _check_numbers(flux: np.ndarray, ivar: np.ndarray) -> None:
-    "Raise where an inverse variance is none, or says that a flux without a value is known"
+def _impossible(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
+    "Where (N,P) an inverse variance is none, or says that a flux without a value is known"
     no_variance = ~(ivar >= 0) | np.isinf(ivar)
     no_flux = (ivar > 0) & ~np.isfinite(flux)
-    bad = no_variance | no_flux
+    return no_variance | no_flux
+
+def _check_numbers(flux: np.ndarray, ivar: np.ndarray) -> None:
+    "Raise where there are impossible numbers"
+    bad = _impossible(flux, ivar)
     if bad.any():
         raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra have a negative or non-finite ivar, '
                          'or ivar>0 beside a non-finite flux: set their ivar to 0')

@@ -11,6 +11,7 @@ import json
 import queue
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .core import APOGEE, concat, Grid, Spectra
+from .core import APOGEE, concat, Grid, _impossible, Spectra
 from .files import _complete, _line, _printable, _read_all, _tidy, progress, whole
 from .mmu import spectra_files, stream_mmu
 
@@ -262,7 +263,19 @@ class SpectraStore:
         rows = np.atleast_1d(np.arange(len(self))[i])
         with _reading(self.path):
             bitmask = self._read('bitmask', rows) if 'bitmask' in self._group else None
-            return Spectra(self.grid, self._read('flux', rows), self._read('ivar', rows), bitmask, self.meta.iloc[rows])
+            flux, ivar = self._read('flux', rows), self._read('ivar', rows)
+            return Spectra(self.grid, flux, self._possible(flux, ivar, rows), bitmask, self.meta.iloc[rows])
+
+    def _possible(self, flux: np.ndarray, ivar: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        "Inverse variances of rows (N,P), 0 where another program has left what is no number"
+        bad = _impossible(flux, ivar)
+        if not bad.any():
+            return ivar
+        first = rows[bad.any(1)][0]
+        warnings.warn(f'{_printable(self.path)}: {bad.sum():,} pixels in {bad.any(1).sum()} spectra '
+                      f'(first: row {first}) have no finite flux or inverse variance: they get no weight',
+                      stacklevel=3)
+        return np.where(bad, 0, ivar)
 
     @classmethod
     def open(
