@@ -342,10 +342,11 @@ class Suspect:
         options: Sequence,      # Numbers that distinguish them (m), in order
         words: Words,           # A phrase, from the number that fits best, with its error
         nothing: float = 0.,    # The number at which nothing is wrong
+        again: Callable[[np.ndarray], np.ndarray] | None = None,  # Drawings (m,P) with the cause: compared as observed
     ) -> Hypothesis:
         "The best of several spectra"
         def judge(drawn: np.ndarray) -> Verdict:
-            left = self.left(flux, ivar, drawn)
+            left = self.left(flux, ivar, drawn) if again is None else self.left(self.flux, self.ivar, again(drawn))
             best = int(left.argmin())
             size = at_minimum(np.asarray(options), left, _per_pixel(left[best], self.n_pix))
             return Verdict(float(left[best]), words(size, options[best]), Size(size.value - nothing, size.error).sigma)
@@ -358,12 +359,16 @@ class Suspect:
         words: Words,           # A phrase
         nothing: float = 0.,    # The number at which nothing is wrong
     ) -> Hypothesis:
-        "The star with optical depths multiplied by several factors; errors change with the lines"
+        "The star with optical depths multiplied by several factors; errors change with the lines, and noise is no line"
         flux = np.where(self.ivar > 0, self.flux, 1).clip(_FAINTEST)
         below = np.minimum(flux, 1)
         slope = power * below**(power - 1)
         changed = below**power + power * (flux - below)    # light above the continuum is no line
-        return self.try_each(changed, self.ivar / slope**2, options, words, nothing)
+
+        def again(drawn: np.ndarray) -> np.ndarray:
+            line = np.minimum(drawn, 1)
+            return line.clip(0)**(1 / power) + (drawn - line) / power
+        return self.try_each(changed, self.ivar / slope**2, options, words, nothing, again)
 
     def leave_out(
         self,
