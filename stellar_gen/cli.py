@@ -157,12 +157,15 @@ def ingest(
     out: Annotated[Path, typer.Option(help='Store to make, or to complete.')],
     visits: Annotated[bool, typer.Option(
         '--visits', help='The single visits of apStar files instead of the combined spectrum.')] = False,
+    survey: Annotated[str, typer.Option(
+        help='Only spectra of this survey: APOGEE, BOSS, GALAH, "LAMOST LRS", "LAMOST MRS" or "Gaia RVS"; without it that '
+             'of the store, or of the first file.')] = '',
     quiet: Quiet = False,
 ):
-    "Put FITS files of any APOGEE type, or a catalog, into a store; run again, it completes it."
+    "Put FITS files of APOGEE or of another survey, or a catalog, into a store; run again, it completes it."
     from stellar_gen.data.store import ingest
     _apart(inputs, out)
-    store = ingest(inputs, out, visits=visits, quiet=quiet)
+    store = ingest(inputs, out, visits=visits, quiet=quiet, survey=survey)
     failed = len(store.failed)
     for line in store.failed.error:
         _complain(line)

@@ -5,6 +5,7 @@ if TYPE_CHECKING:
     from .core import *
     from .files import *
     from .mmu import *
+    from .others import *
     from .store import *
     from .tables import *
     from .interop import *
@@ -12,4 +13,4 @@ if TYPE_CHECKING:
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.store', 'data.tables', 'data.interop', 'instrument'])
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.others', 'data.store', 'data.tables', 'data.interop', 'instrument'])

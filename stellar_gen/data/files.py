@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -30,7 +31,7 @@ import pandas as pd
 from astropy.io import fits
 
 from stellar_gen.data.core import (
-    _NOT_MEASURED, APOGEE, APOGEE_PIXMASK, BAD_PIXELS, C_KMS, concat, Spectra,
+    _NOT_MEASURED, APOGEE, APOGEE_PIXMASK, BAD_PIXELS, C_KMS, concat, Grid, Spectra,
 )
 from ..instrument import _overlaps, _variance, rebin
 
@@ -378,7 +379,14 @@ def _problems(path, flux: np.ndarray, usable: np.ndarray) -> list[str]:
             lines.append(f'{path}: {row}{why}')
     return lines
 
-def _spectra(path, flux: np.ndarray, ivar: np.ndarray, mask: np.ndarray, metas: list[dict]) -> _Read:
+def _spectra(
+    path,               # Name of the file
+    flux: np.ndarray,   # Flux (N,P)
+    ivar: np.ndarray,   # Inverse variance (N,P)
+    mask: np.ndarray,   # Bits (N,P)
+    metas: list[dict],  # What is known of each spectrum
+    grid: Grid = APOGEE,  # Of P pixels; only APOGEE's spectra keep their bits
+) -> _Read:
     "The usable rows as `Spectra` (None if there are none), and a line for each of the others"
     flux, ivar = flux.astype(np.float32), ivar.astype(np.float32)
     if (ivar < 0).any():
@@ -389,7 +397,8 @@ def _spectra(path, flux: np.ndarray, ivar: np.ndarray, mask: np.ndarray, metas: 
     keep = usable.any(1)
     if not keep.any():
         return None, problems
-    spectra = Spectra(APOGEE, flux, ivar, mask.astype(np.int64) & _POSITIVE, pd.DataFrame(metas))
+    bits = mask.astype(np.int64) & _POSITIVE if grid is APOGEE else None
+    spectra = Spectra(grid, flux, ivar, bits, pd.DataFrame(metas))
     measured = spectra.replace(ivar=np.where(usable, ivar, 0)).snr()
     spectra.meta['snr'] = np.where(spectra.meta.snr > 0, spectra.meta.snr, measured)
     return spectra[keep], problems
@@ -402,6 +411,20 @@ class _Layout(NamedTuple):
     options: tuple[str, ...] = ()   # Of `read_spectrum`, which `read` takes
 
 _LAYOUTS: dict[str, _Layout] = {}
+_GRIDS: dict[str, Grid] = {APOGEE.name: APOGEE}   # of all surveys whose files are known, by name
+_OTHERS = 'stellar_gen.data.others'               # the module that adds other surveys' layouts and grids
+
+def _layouts() -> dict[str, _Layout]:
+    "All layouts, those of other surveys too"
+    import_module(_OTHERS)
+    return _LAYOUTS
+
+def _check_survey(survey: str) -> None:
+    "Raise where no survey has this name"
+    _layouts()
+    if survey and survey not in _GRIDS:
+        raise ValueError(f'survey={survey!r}: known are {", ".join(_GRIDS)}')
+
 _START, _STEP = 4.179, 6e-6         # log10 of the first wavelength (Å), and the step from pixel to pixel
 
 def _is_image(hdu, kinds: str = 'iuf') -> bool:
@@ -540,30 +563,41 @@ _LAYOUTS['apVisit'] = _Layout(_is_visit, _read_visit)
 
 # %% ../../nbs/00b_files.ipynb #58b3e591
 _WAVE_TOLERANCE = 0.01  # Å, between the wavelengths of a file and those of the grid
+_MWM_BAD = 1 << 23      # BRIGHTSKY of BOSS: what the sky has left there is no noise
+_NOT_MWM = {'loglam', 'andmask', 'ormask', 'pixmask'}  # columns of spectra in other surveys' files
 
 def _column_names(hdu) -> set[str]:
     "Names of a table's columns, in lower case"
     return set(map(str.lower, hdu.columns.names))
 
+def _holds_mwm(hdu) -> bool:
+    "Whether this is a table of spectra of an SDSS-V file"
+    if not isinstance(hdu, fits.BinTableHDU):
+        return False
+    names = _column_names(hdu)
+    return {'flux', 'ivar'} <= names and not names & _NOT_MWM
+
 def _mwm_tables(hdus: list) -> list:
     "The tables of spectra in a file"
-    return [hdu for hdu in hdus[1:] if isinstance(hdu, fits.BinTableHDU) and {'flux', 'ivar'} <= _column_names(hdu)]
+    return [hdu for hdu in hdus[1:] if _holds_mwm(hdu)]
 
 def _is_mwm(hdus: list) -> bool:
     "Whether this is an mwmStar or mwmVisit file"
     return bool(_mwm_tables(hdus))
 
-def _mwm_on_grid(hdu) -> bool:
-    "Whether a table's wavelengths are those of the APOGEE grid"
+def _mwm_is_on(hdu, grid: Grid) -> bool:
+    "Whether a table's wavelengths are those of a grid"
     if 'wavelength' in _column_names(hdu):
-        return bool(np.abs(hdu.data['wavelength'] - APOGEE.wave).max() < _WAVE_TOLERANCE)
-    return _says_grid(hdu.header, 'CRVAL', 'CDELT')
+        wave = np.asarray(hdu.data['wavelength'], float)
+    else:
+        wave = 10**(_num(hdu.header, 'CRVAL') + _num(hdu.header, 'CDELT') * np.arange(len(grid)))
+    return wave.shape[-1:] == grid.wave.shape and bool(np.abs(wave - grid.wave).max() < _WAVE_TOLERANCE)
 
 def _mwm_meta(path, header, filetype: str, row: dict) -> dict[str, Any]:
     "Metadata of one row of a table, and of the file's header"
     known = dict(
         snr=_num(row, 'snr'),
-        vhelio=_num(row, 'v_rad', below=C_KMS),
+        vhelio=_num(row, 'v_rad', 'xcsao_v_rad', below=C_KMS),
         starflag=_bits(row, 'spectrum_flags'),
         telescope=_text(row, 'telescope'),
         sdss_id=_text(header, 'SDSS_ID'),
@@ -572,32 +606,46 @@ def _mwm_meta(path, header, filetype: str, row: dict) -> dict[str, Any]:
         known['apogee_id'] = name
     return _meta(header, path, filetype, **known)
 
-def _read_mwm_table(path, header, hdu) -> _Read:
+def _read_mwm_table(path, header, hdu, grid: Grid) -> _Read:
     "The spectra of one table"
     names, data = _column_names(hdu), hdu.data
     filetype = 'mwmVisit' if 'in_stack' in names or ('mjd' in names and 'min_mjd' not in names) else 'mwmStar'
-    known = names & {'snr', 'v_rad', 'telescope', 'obj', 'spectrum_flags'}
+    known = names & {'snr', 'v_rad', 'xcsao_v_rad', 'telescope', 'obj', 'spectrum_flags'}
     rows = [{name: data[name][i] for name in known} for i in range(len(data))]
     metas = [_mwm_meta(path, header, filetype, row) for row in rows]
     mask = data['pixel_flags'] if 'pixel_flags' in names else np.zeros(data['flux'].shape)
-    return _spectra(path, data['flux'], data['ivar'], mask.astype(np.int64), metas)
+    if grid is APOGEE:
+        return _spectra(path, data['flux'], data['ivar'], mask.astype(np.int64), metas)
+    bad = mask.astype(np.int64) & _MWM_BAD
+    metas = [meta | dict(apogee_id=f'SDSS {meta["sdss_id"]}') for meta in metas]
+    return _spectra(path, data['flux'], np.where(bad, 0, data['ivar']), 0 * bad, metas, grid)
 
-def _read_mwm(path, hdus: list) -> _Read:
-    "The APOGEE spectra of an SDSS-V file"
+def _with_others(hdus: list, survey: str) -> str:
+    "What to ask for, where a file without spectra of one survey has those of another"
+    tables = [hdu for hdu in _mwm_tables(hdus) if hdu.header['NAXIS2']]
+    widths = {hdu.data['flux'].shape[-1] for hdu in tables}
+    names = [name for name, grid in _GRIDS.items() if name != survey and len(grid) in widths]
+    return f'; it has those of {names[0]}, if they are meant: survey={names[0]!r}' if names else ''
+
+def _read_mwm(path, hdus: list, survey: str) -> _Read:
+    "The spectra of one survey in an SDSS-V file"
+    survey = survey or APOGEE.name
+    grid = _GRIDS[survey]
     parts, problems = [], []
     for hdu in _mwm_tables(hdus):
-        if not hdu.header['NAXIS2'] or hdu.data['flux'].shape[1:] != (len(APOGEE),):
+        if not hdu.header['NAXIS2'] or hdu.data['flux'].shape[1:] != (len(grid),):
             continue
-        if not _mwm_on_grid(hdu):
-            raise ValueError(f'{path}: the wavelengths of HDU {hdus.index(hdu)} are not those of the APOGEE grid')
-        spectra, lines = _read_mwm_table(path, hdus[0].header, hdu)
+        if not _mwm_is_on(hdu, grid):
+            raise ValueError(f'{path}: the wavelengths of HDU {hdus.index(hdu)} are not those of the {survey} grid')
+        spectra, lines = _read_mwm_table(path, hdus[0].header, hdu, grid)
         parts += [] if spectra is None else [spectra]
         problems += lines
     if not parts and not problems:
-        raise ValueError(f'{path}: holds no APOGEE spectrum (its APOGEE tables are empty)')
+        why = f'its {survey} tables are empty{_with_others(hdus, survey)}'
+        raise ValueError(f'{path}: holds no {survey} spectrum ({why})')
     return concat(parts) if parts else None, problems
 
-_LAYOUTS['mwm'] = _Layout(_is_mwm, _read_mwm)
+_LAYOUTS['mwmStar, mwmVisit'] = _Layout(_is_mwm, _read_mwm, options=('survey',))
 
 # %% ../../nbs/00b_files.ipynb #a93980d9
 def _found(hdus: list) -> str:
@@ -611,27 +659,74 @@ def _found(hdus: list) -> str:
         what = 'empty' if hdu.data is None else f'an array of shape {hdu.data.shape}'
     return f'{len(hdus)} HDUs; HDU 1 is {what}'
 
-def _read(path, visits: bool = False, model: bool = False) -> _Read:
+def _read_file(path, visits: bool, model: bool, survey: str) -> _Read:
     "The usable spectra of one file (or None) and a line for each that is not"
-    asked = dict(visits=visits, model=model)
+    asked = dict(visits=visits, model=model, survey=survey)
 
     def read(path, hdus: list) -> _Read:
-        for layout in _LAYOUTS.values():
+        for layout in _layouts().values():
             if layout.is_it(hdus):
                 if model and 'model' not in layout.options:
                     raise ValueError(f'{path}: holds no best fit; only an aspcapStar file does')
                 return layout.read(path, hdus, **{option: asked[option] for option in layout.options})
-        raise ValueError(f'{path}: none of apStar, aspcapStar, apVisit, mwmStar, mwmVisit ({_found(hdus)})')
+        raise ValueError(f'{path}: none of {", ".join(_layouts())} ({_found(hdus)})')
 
-    return _fits(path, read)
+    return _only(path, survey, *_fits(path, read))
+
+def _only(path, survey: str, spectra: Spectra | None, problems: list[str]) -> _Read:
+    "Spectra of one survey; a line in place of those of another"
+    if spectra is None or not survey or spectra.grid.name == survey:
+        return spectra, problems
+    return None, [f'{_printable(path)}: a spectrum of {spectra.grid.name}, not of {survey}: keep surveys apart', *problems]
+
+_CAMERAS = re.compile(r'([0-9]{15})[1-4]([.]fits(?:[.]gz)?)')  # name of a file of GALAH
+
+def _one_spectrum(path: Path) -> list[Path]:
+    "The files of the spectrum to which a file belongs: as a rule itself"
+    named = _CAMERAS.fullmatch(path.name)
+    beside = [path.with_name(f'{named[1]}{camera}{named[2]}') for camera in '1234'] if named else []
+    return [file for file in beside if file.exists()] or [path]
+
+def _joined(parts: list[Spectra]) -> Spectra:
+    "One spectrum of those that several files have of its detectors"
+    every = concat(parts)
+    known = every.ivar > 0
+    if (known.sum(0) > 1).any() or every.meta.vhelio.nunique(dropna=False) > 1:
+        raise ValueError('its files have the same detector twice, or another velocity each')
+    flux = np.where(known, every.flux, 0).sum(0)
+    meta = every.meta.iloc[:1].assign(cameras=''.join(every.meta.cameras))
+    one = Spectra(every.grid, flux, every.ivar.sum(0), meta=meta)
+    one.meta['snr'] = one.snr()
+    return one
+
+def _read(path, visits: bool = False, model: bool = False, survey: str = '') -> _Read:
+    "As `_read_file`, of all files of a spectrum"
+    _check_survey(survey)
+    files = _one_spectrum(Path(path))
+    if len(files) == 1:
+        return _read_file(files[0], visits, model, survey)
+    parts: list[Spectra] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            spectra, lines = _read_file(file, visits, model, survey)
+        except ValueError as e:
+            spectra, lines = None, [_line(e)]
+        parts += [] if spectra is None else [spectra]
+        problems += lines
+    try:
+        return (_joined(parts) if parts else None), problems
+    except ValueError as e:
+        return None, [*problems, f'{_printable(path)}: {_line(e)}']
 
 def read_spectrum(
     path,                  # A file of any known kind, plain or gzipped
     visits: bool = False,  # The single visits of an apStar file instead of the combined spectrum
     model: bool = False,   # The best-fitting synthetic spectrum of an aspcapStar file instead of the observed one
+    survey: str = '',      # Only spectra of this survey: `APOGEE`, `BOSS`, `GALAH`, ...
 ) -> Spectra:              # A row each, in the rest frame; 1e-17 erg/s/cm²/Å (aspcapStar: over the continuum)
     "Read one file, told by its content"
-    spectra, problems = _read(path, visits, model)
+    spectra, problems = _read(path, visits, model, survey)
     if spectra is None or problems:
         raise ValueError(problems[0])
     return spectra
@@ -736,41 +831,63 @@ def fits_files(
     found = []
     for path in map(Path, paths):
         found += sorted(_below(path)) or [path]
-    return found
+    return _each_spectrum_once(found)
+
+def _each_spectrum_once(paths: list[Path]) -> list[Path]:
+    "The same files without those that belong to the spectrum of one before"
+    first: dict[tuple, Path] = {}
+    for number, path in enumerate(paths):
+        named = _CAMERAS.fullmatch(path.name)
+        first.setdefault((path.parent, named[1]) if named else (number,), path)
+    return list(first.values())
 
 # %% ../../nbs/00b_files.ipynb #63f0fe76
 _FEW = 32     # files that one process reads sooner than several have started
 _TASK = 8     # files that a process gets at once
 
-def _try(path: Path, visits: bool) -> _Read:
+def _try(path: Path, visits: bool, survey: str = '') -> _Read:
     "The spectra of a file; none and a line if it cannot be read"
     try:
-        return _read(path, visits)
+        return _read(path, visits, survey=survey)
     except (ValueError, OSError) as e:
         return None, [_line(e)]
 
-def _read_all(paths: list[Path], visits: bool = False, workers: int | None = None) -> Iterator[_Read]:
+def _read_all(
+    paths: list[Path],           # Files
+    visits: bool = False,        # As in `read_spectrum`
+    workers: int | None = None,  # Processes
+    survey: str = '',            # As in `read_spectrum`
+) -> Iterator[_Read]:
     "What `_try` says of every file, in order, by several processes where there are many"
+    _check_survey(survey)
     if workers is None:
         workers = os.cpu_count() or 1 if len(paths) > _FEW else 1
     if workers == 1 or not paths:
-        return (_try(path, visits) for path in paths)
+        return (_try(path, visits, survey) for path in paths)
     from joblib import delayed, Parallel
     pool = Parallel(workers, return_as='generator', pre_dispatch=4 * _TASK * workers, batch_size=_TASK)
-    return pool(delayed(_try)(path, visits) for path in paths)
+    return pool(delayed(_try)(path, visits, survey) for path in paths)
+
+def _first_survey(paths: Iterable[Path], visits: bool = False) -> str:
+    "The survey of the first file that can be read; APOGEE if none can"
+    found = (_try(path, visits)[0] for path in paths)
+    return next((spectra.grid.name for spectra in found if spectra is not None), APOGEE.name)
 
 def read_spectra(
     paths,                       # Files or folders, or one of them
     visits: bool = False,        # As in `read_spectrum`
     workers: int | None = None,  # Processes; default all cores for more than 32 files
     quiet: bool = False,         # No progress bar
+    survey: str = '',            # As in `read_spectrum`; default that of the first file that can be read
 ) -> tuple[Spectra | None, pd.DataFrame]:  # What was read, with its file in `meta.path`; `file`, `error` of the others
     "Read many files; a bad one costs nothing but itself"
     paths = fits_files(paths)
     good, bad = [], []
-    results = progress(_read_all(paths, visits, workers), 'reading', len(paths), quiet or len(paths) < 2)
-    for (spectra, problems), path in zip(results, paths):
+    results = progress(_read_all(paths, visits, workers, survey), 'reading', len(paths), quiet or len(paths) < 2)
+    for read, path in zip(results, paths):
+        spectra, problems = _only(path, survey, *read)
         if spectra is not None:
+            survey = spectra.grid.name
             good.append(spectra.replace(meta=spectra.meta.assign(path=_printable(path))))
         bad += [dict(file=_printable(path), error=line) for line in problems]
     return concat(good) if good else None, pd.DataFrame(bad, columns=['file', 'error'])

@@ -24,7 +24,9 @@ import numpy as np
 import pandas as pd
 
 from .core import APOGEE, concat, Grid, _impossible, Spectra
-from .files import _complete, _line, _printable, _read_all, _tidy, progress, whole
+from stellar_gen.data.files import (
+    _check_survey, _complete, _first_survey, _GRIDS, _line, _printable, _read_all, _tidy, progress, whole,
+)
 from .mmu import spectra_files, stream_mmu
 
 # %% ../../nbs/00c_store.ipynb #662d7e67
@@ -301,7 +303,7 @@ class SpectraStore:
             raise FileExistsError(f'{path}: exists already; choose another name or ask to overwrite it')
         with whole(path) as made:
             if spectra is None:
-                _make_empty(made, Grid.of(wave), with_bitmask=True)
+                _make_empty(made, Grid.of(wave), with_bitmask=Grid.of(wave) == APOGEE)
             else:
                 _make_empty(made, spectra.grid, with_bitmask=spectra.bitmask is not None)
                 cls(made).append(spectra)
@@ -521,10 +523,10 @@ class _Found(NamedTuple):
 
 _IsIn = Callable[[str, Path], bool]
 
-def _of_files(paths: list[Path], is_in: _IsIn, visits, batch: int, workers, quiet) -> Iterator[list[_Found]]:
+def _of_files(paths: list[Path], is_in: _IsIn, visits, batch: int, workers, quiet, survey) -> Iterator[list[_Found]]:
     "FITS files that are not in a store yet, some hundred at a time"
     todo = [path for path in dict.fromkeys(paths) if not is_in(_printable(path), path)]
-    results = zip(progress(_read_all(todo, visits, workers), 'ingesting', len(todo), quiet), todo)
+    results = zip(progress(_read_all(todo, visits, workers, survey), 'ingesting', len(todo), quiet), todo)
     while some := list(islice(results, batch)):
         yield [_Found(_printable(path), path, *read) for read, path in some]
 
@@ -547,6 +549,23 @@ def _add(store: SpectraStore, some: list[_Found], known: dict[tuple[str, str], s
     store.append(concat(good) if good else None, pd.DataFrame(failed))
 
 # %% ../../nbs/00c_store.ipynb #1a36246a
+def _store_for(
+    out,                # Store to make, or to complete
+    files: list[Path],  # FITS files to come
+    visits: bool,       # As in `read_spectrum`
+    survey: str,        # Survey that is asked for, if any
+) -> SpectraStore:
+    "The store for some files: on the grid of their survey, if it has to be made"
+    _check_survey(survey)
+    if not is_store(out):
+        return SpectraStore.create(out, wave=_GRIDS[survey or _first_survey(files, visits)])
+    store = SpectraStore(out)
+    if store.grid not in _GRIDS.values():
+        raise ValueError(f'{out}: this store is on the grid of no survey whose files are known ({", ".join(_GRIDS)})')
+    if survey and store.grid != _GRIDS[survey]:
+        raise ValueError(f'{out}: this store is on the grid of {store.grid.name}, not of {survey}: choose another')
+    return store
+
 def ingest(
     paths,                      # FITS files, folders of them, catalogs of the Multimodal Universe, or one of them
     out,                        # Store to make, or to complete
@@ -554,16 +573,18 @@ def ingest(
     batch: int = 256,           # FITS files to a batch
     workers: int | None = None,  # Processes; default all cores
     quiet: bool = False,        # No progress bar
+    survey: str = '',           # As in `read_spectrum`; default that of the store, or of the first file that can be read
 ) -> SpectraStore:              # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
-    store = SpectraStore(out) if is_store(out) else SpectraStore.create(out)
+    files, of_mmu = spectra_files(paths)
+    store = _store_for(out, files, visits, survey)
     with store._writing():
         pass  # nothing may be new, and leftovers go all the same
-    if store.grid != APOGEE:
-        raise ValueError(f'{out}: this store is not on the APOGEE grid')
+    if of_mmu and store.grid != APOGEE:
+        raise ValueError(f'{out}: this store is not on the APOGEE grid, but the Multimodal Universe is')
     known = _known_spectra(store)
     is_in = _is_in(store, set(known.values()))
-    files, of_mmu = spectra_files(paths)
-    for some in chain(_of_files(files, is_in, visits, batch, workers, quiet), _of_mmu(of_mmu, is_in, quiet)):
+    read = _of_files(files, is_in, visits, batch, workers, quiet, store.grid.name)
+    for some in chain(read, _of_mmu(of_mmu, is_in, quiet)):
         _add(store, some, known)
     return store
