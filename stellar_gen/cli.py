@@ -158,8 +158,8 @@ def ingest(
     visits: Annotated[bool, typer.Option(
         '--visits', help='The single visits of apStar files instead of the combined spectrum.')] = False,
     survey: Annotated[str, typer.Option(
-        help='Only spectra of this survey: APOGEE, BOSS, GALAH, "LAMOST LRS", "LAMOST MRS" or "Gaia RVS"; without it that '
-             'of the store, or of the first file.')] = '',
+        help='Only spectra of this survey: APOGEE, BOSS, GALAH, "LAMOST LRS", "LAMOST MRS" or "Gaia RVS"; without it '
+             'that of the store, or of the first file.')] = '',
     quiet: Quiet = False,
 ):
     "Put FITS files of APOGEE or of another survey, or a catalog, into a store; run again, it completes it."

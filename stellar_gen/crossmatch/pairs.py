@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Paired', 'paired_spectra', 'plot_pair']
 
-# %% ../../nbs/01ba_pairs.ipynb #496bdf43
+# %% ../../nbs/01ba_pairs.ipynb #a9ccd0d1
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from ..data.core import as_frame, Grid, Spectra
 from ..data.store import SpectraStore
 
-# %% ../../nbs/01ba_pairs.ipynb #00c3f3f0
+# %% ../../nbs/01ba_pairs.ipynb #8e7859ab
 class Paired(NamedTuple):
     "Spectra of the same stars in two surveys"
     left: Spectra           # Of one survey (n rows)
@@ -47,7 +47,7 @@ def _pair_keys(pairs: pd.DataFrame, name: str, suffix: str, side: str) -> pd.Ser
         raise ValueError(f'the pairs have no column {name}{suffix} for the {side} spectra')
     return _keys(pairs[named], f'pairs, {named}')
 
-# %% ../../nbs/01ba_pairs.ipynb #2e4546a0
+# %% ../../nbs/01ba_pairs.ipynb #ed899088
 def paired_spectra(
     left: Spectra | SpectraStore,   # Spectra of one survey
     right: Spectra | SpectraStore,  # Of the other
@@ -73,7 +73,7 @@ def paired_spectra(
     table = pairs[whole].reset_index(drop=True)
     return Paired(first, second, table, pairs[~whole].reset_index(drop=True).assign(lacks=lacks))
 
-# %% ../../nbs/01ba_pairs.ipynb #c3191f11
+# %% ../../nbs/01ba_pairs.ipynb #329969ff
 def _ends(grid: Grid, shown: tuple[float, float] | None) -> tuple[float, float]:
     "First and last wavelength to show"
     lit = grid.wave[grid.lit]
@@ -83,7 +83,8 @@ def plot_pair(
     left: Spectra,   # One spectrum
     right: Spectra,  # Of the same star in another survey
     drawn: tuple[Spectra | None, Spectra | None] = (None, None),  # What a model draws of either, on the same grids
-    wave: tuple[tuple[float, float] | None, tuple[float, float] | None] = (None, None),  # Wavelengths (Å) to show; default all
+    # First and last wavelength (Å) to show of either; default all
+    wave: tuple[tuple[float, float] | None, tuple[float, float] | None] = (None, None),
 ):                   # Two axes
     "Both spectra of a star side by side"
     import matplotlib.pyplot as plt

@@ -677,7 +677,8 @@ def _only(path, survey: str, spectra: Spectra | None, problems: list[str]) -> _R
     "Spectra of one survey; a line in place of those of another"
     if spectra is None or not survey or spectra.grid.name == survey:
         return spectra, problems
-    return None, [f'{_printable(path)}: a spectrum of {spectra.grid.name}, not of {survey}: keep surveys apart', *problems]
+    line = f'{_printable(path)}: a spectrum of {spectra.grid.name}, not of {survey}: keep surveys apart'
+    return None, [line, *problems]
 
 _CAMERAS = re.compile(r'([0-9]{15})[1-4]([.]fits(?:[.]gz)?)')  # name of a file of GALAH
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GALAH', 'LAMOST_LRS', 'LAMOST_MRS', 'GAIA_RVS', 'BOSS', 'to_rest', 'from_gaia_rvs']
 
-# %% ../../nbs/00bb_others.ipynb #02a834de
+# %% ../../nbs/00bb_others.ipynb #73246c81
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from stellar_gen.data.files import (
 )
 from ..instrument import air_to_vacuum, rebin, resample
 
-# %% ../../nbs/00bb_others.ipynb #f67e1f3a
+# %% ../../nbs/00bb_others.ipynb #64f3a8fc
 _APART_KMS = 1000.   # velocity by which a spectrum may be shifted before light gets from one detector to the next
 
 def _detector_grid(
@@ -44,7 +44,7 @@ def _detector_grid(
         waves.append(lit)
     return Grid(np.concatenate(waves), detectors, resolution, name)
 
-# %% ../../nbs/00bb_others.ipynb #fe14f43b
+# %% ../../nbs/00bb_others.ipynb #4c7ba0dd
 GALAH = _detector_grid(
     4e-6, 28_000, 'GALAH',
     blue=(4712., 4907.), green=(5646., 5880.), red=(6474., 6743.), infrared=(7583., 7893.),
@@ -55,7 +55,7 @@ GAIA_RVS = Grid(8460 + 0.1 * np.arange(2401), resolution=11_500, name='Gaia RVS'
 BOSS = Grid(10**(3.5523 + 1e-4 * np.arange(4648)), resolution=1800, name='BOSS')
 _GRIDS |= {grid.name: grid for grid in (BOSS, GALAH, LAMOST_LRS, LAMOST_MRS, GAIA_RVS)}
 
-# %% ../../nbs/00bb_others.ipynb #649f2345
+# %% ../../nbs/00bb_others.ipynb #efe533bf
 _SAME_PIXEL = 2e-3             # of a pixel, up to which wavelengths are those of the grid
 _LIKE_THE_GRID = (0.8, 1.25)   # widths of a file's pixels over those of the grid
 
@@ -90,7 +90,7 @@ def _onto(
     known = known[0] > 0
     return np.where(known, moved[0], 0), np.where(known, density * new_width, 0)
 
-# %% ../../nbs/00bb_others.ipynb #4d061a8d
+# %% ../../nbs/00bb_others.ipynb #902a7f30
 def _star(
     path,                   # Name of the file
     filetype: str,          # Its kind
@@ -131,7 +131,7 @@ def _on_grid(path, grid: Grid, stretches: Mapping[str, _Stretch], star: dict[str
             raise ValueError(f'{path}: {detector}: {e}') from None
     return _spectra(path, flux, ivar, np.zeros(flux.shape, int), [star], grid)
 
-# %% ../../nbs/00bb_others.ipynb #e628beba
+# %% ../../nbs/00bb_others.ipynb #c9fdf2cb
 def _floats(values) -> np.ndarray:
     "Numbers of a list, an array or a column; NaN where there is none"
     if isinstance(values, pd.Series):
@@ -158,7 +158,7 @@ def to_rest(
     meta = spectra.meta.assign(frame=np.where(moving, 'rest', frame), vhelio=known_velocity)
     return spectra.replace(flux=flux, ivar=ivar, bitmask=None, meta=meta)
 
-# %% ../../nbs/00bb_others.ipynb #803603c3
+# %% ../../nbs/00bb_others.ipynb #573850e0
 _GALAH_ERRORS = ('relative_error', 'input_sigma')   # names of the HDU with the relative error, in DR4 and in DR3
 _GALAH_ERROR_AT = {4: 1, 5: 1, 8: 2}                # number of that HDU by the number of HDUs, where it has no name
 _GALAH_PIXELS = 1000                                # that a camera has at least
@@ -213,7 +213,7 @@ def _read_galah(path, hdus: list) -> _Read:
 
 _LAYOUTS['GALAH'] = _Layout(_is_galah, _read_galah)
 
-# %% ../../nbs/00bb_others.ipynb #9a6df765
+# %% ../../nbs/00bb_others.ipynb #ef66055e
 _LRS_ROWS = ('flux', 'ivar', 'wavelength', 'andmask', 'ormask')   # of the primary HDU until DR7
 _MASKS = ('andmask', 'pixmask', 'ormask')                         # columns that say which pixels know nothing
 _MRS = re.compile('COADD_([BR])|([BR])-(.+)')                     # names of tables
@@ -248,7 +248,7 @@ def _lamost_star(path, filetype: str, header, velocity: float, **known) -> dict[
         ra=_num(header, 'RA'), dec=_num(header, 'DEC'), **known,
     )
 
-# %% ../../nbs/00bb_others.ipynb #0d6361ae
+# %% ../../nbs/00bb_others.ipynb #8da03502
 def _lrs_arrays(hdus: list) -> dict[str, np.ndarray] | None:
     "Flux, ivar, wavelengths and masks of a file of low resolution; None if it is none"
     primary, table = hdus[0], hdus[1] if len(hdus) > 1 else None
@@ -299,7 +299,8 @@ def _read_mrs(path, hdus: list, visits: bool) -> _Read:
     for name in wanted:
         stretches = {arm: _lamost_stretch(_arrays(hdu), hdu.header) for arm, hdu in tables[name].items()}
         first = next(iter(tables[name].values())).header
-        header = fits.Header({**dict(hdus[0].header), **{key: first[key] for key in ('HELIO', 'HELIO_RV') if key in first}})
+        header = hdus[0].header.copy()
+        header.update({key: first[key] for key in ('HELIO', 'HELIO_RV') if key in first})
         star = _lamost_star(path, 'LAMOST MRS', header, np.nan, exposure=name)
         spectra, lines = _on_grid(path, LAMOST_MRS, stretches, star)
         parts += [] if spectra is None else [spectra]
@@ -309,7 +310,7 @@ def _read_mrs(path, hdus: list, visits: bool) -> _Read:
 _LAYOUTS['LAMOST LRS'] = _Layout(_is_lrs, _read_lrs)
 _LAYOUTS['LAMOST MRS'] = _Layout(_is_mrs, _read_mrs, options=('visits',))
 
-# %% ../../nbs/00bb_others.ipynb #cbf600fb
+# %% ../../nbs/00bb_others.ipynb #da74e211
 _GAIA_NAME = re.compile(r'Gaia[ _]DR[0-9][ _]([0-9]{1,19})')   # in the name of a file, or of a table of astroquery
 
 def _lists(column) -> np.ndarray:
@@ -322,7 +323,8 @@ def _gaia_flux(columns: Mapping[str, Any], where: str) -> tuple[np.ndarray, np.n
     "Flux and error (N,2401) of a table of Gaia"
     flux, error = _lists(columns['flux']), _lists(columns['flux_error'])
     if flux.shape != error.shape or flux.shape[-1] != len(GAIA_RVS):
-        raise ValueError(f'{where}: flux {flux.shape} and flux_error {error.shape} are not on {len(GAIA_RVS):,} wavelengths')
+        shapes = f'flux {flux.shape} and flux_error {error.shape}'
+        raise ValueError(f'{where}: {shapes} are not on {len(GAIA_RVS):,} wavelengths')
     if 'wavelength' in columns:
         wave = 10 * _lists(columns['wavelength'])  # nm to Å
         if not np.allclose(wave, GAIA_RVS.wave, rtol=0, atol=0.01):
@@ -343,7 +345,7 @@ def _gaia_read(columns: Mapping[str, Any], where: str, known: Mapping[str, Any])
     ivar = _ivar(np.where(np.isfinite(flux), flux, 0), error)
     return _spectra(where, flux, ivar, np.zeros(flux.shape, int), stars, GAIA_RVS)
 
-# %% ../../nbs/00bb_others.ipynb #186eef06
+# %% ../../nbs/00bb_others.ipynb #aa88c289
 def _rvs_tables(hdus: list) -> list:
     "The tables of mean spectra in a file"
     tables = [hdu for hdu in hdus[1:] if isinstance(hdu, fits.BinTableHDU)]
@@ -370,7 +372,8 @@ def _read_rvs(path, hdus: list) -> _Read:
 _LAYOUTS['Gaia RVS'] = _Layout(_is_rvs, _read_rvs)
 
 def from_gaia_rvs(
-    table: Table,           # Rows with `source_id`, `flux`, `flux_error` (2401); or one spectrum, a row for each wavelength
+    # Rows with `source_id`, `flux` and `flux_error` (2401); or one spectrum, a row for each wavelength
+    table: Table,
     source_id: int | None = None,  # Of the star, where the table is one spectrum and does not say
 ) -> Spectra:               # Normalized flux at rest, on `GAIA_RVS`
     "Mean spectra of Gaia's RVS out of a table of astropy"

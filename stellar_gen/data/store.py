@@ -573,7 +573,7 @@ def ingest(
     batch: int = 256,           # FITS files to a batch
     workers: int | None = None,  # Processes; default all cores
     quiet: bool = False,        # No progress bar
-    survey: str = '',           # As in `read_spectrum`; default that of the store, or of the first file that can be read
+    survey: str = '',           # As in `read_spectrum`; default the store's, or that of the first file that can be read
 ) -> SpectraStore:              # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
     files, of_mmu = spectra_files(paths)
