@@ -8,12 +8,14 @@ __all__ = ['app', 'Quiet', 'Seed', 'Device', 'TrainingDevice', 'Overwrite', 'Epo
            'crossmatch', 'train', 'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
 
 # %% ../nbs/09_cli.ipynb #9e79c05d
+import shlex
 import signal
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, List, Optional, Tuple
 
@@ -44,6 +46,7 @@ Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace the output
 Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training stars.')]
 Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of a new model; 16 if not given.')]
 _PACKAGED = Path('apogee-16')  # the model that serves where none is given
+_DIGITS = 7                    # significant ones of results in texts: networks reckon with numbers of 32 bits
 Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-16, which comes with the package.')]
 Inputs = Annotated[List[Path], typer.Argument(
     readable=False,  # a file that cannot be read costs its own line, not the others their rows
@@ -64,6 +67,27 @@ def _complain(text):
 def _error(error):
     "An exception in one line"
     return ' '.join(str(error).split()) or type(error).__name__
+
+class _WarnedOnce:
+    "Shows a warning in one line, and the same line only once, from however many parts of the work it comes"
+
+    def __init__(self):
+        self.said = set()
+
+    def __call__(self, message, *where, **more):
+        text = _error(message)
+        if text not in self.said:
+            self.said.add(text)
+            _complain(text)
+
+@contextmanager
+def _about(path):
+    "Name a file, a store or a model in what is said to be wrong with it"
+    try:
+        yield
+    except ValueError as error:
+        text = _error(error)
+        raise ValueError(text if str(path) in text else f'{path}: {text}') from error
 
 def _device(name):
     "The torch device of that name; None for the best there is"
@@ -87,7 +111,7 @@ def main():  # The exit status goes to the shell
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ended)
-    warnings.showwarning = lambda message, *where, **more: _complain(_error(message))
+    warnings.showwarning = _WarnedOnce()
     try:
         app()
     except (ValueError, OSError) as error:
@@ -283,7 +307,7 @@ def star(
     loaded = _load(model, device)
     fetched = _bring(rows, out, kind, release, quiet=quiet)
     judged = write_star_page(page, loaded, _spectra_of(fetched), title=name)
-    write_table(judged, table)
+    write_table(judged, table, _DIGITS)
     for _, row in judged.iterrows():
         _say(quiet, in_words(row))
     _say(quiet, f'page: {page}')
@@ -340,7 +364,11 @@ def crossmatch(
     columns = _two_columns(ra, '--ra'), _two_columns(dec, '--dec')
     for path, table, names in zip((left, right), (a, b), zip(*columns)):
         _check_position(path, table, names)
-    pairs = crossmatch(a, b, radius, how, *columns, years)
+    try:
+        pairs = crossmatch(a, b, radius, how, *columns, years)
+    except ValueError as error:
+        said = _error(error).replace('the left table', str(left)).replace('the right table', str(right))
+        raise ValueError(said) from error
     write_table(pairs, out)
     _say(quiet, f'{out}: {len(pairs):,} pairs of {len(a):,} and {len(b):,} rows')
 
@@ -491,7 +519,8 @@ def calibrate(
     from stellar_gen.model import load_model, save_model
     spectra = SpectraStore(store)
     before = load_model(model)
-    adapted = calibrated(before, spectra, seed=seed)
+    with _about(store):
+        adapted = calibrated(before, spectra, seed=seed)
     if matched is not None:
         _learn_labels(adapted, spectra, matched, seed, quiet)
     save_model(adapted, out, overwrite=overwrite)
@@ -508,11 +537,11 @@ def _kept(out, model, **job):
     from stellar_gen.parts import folder_digest, Kept
     return Kept(out, job | dict(model=folder_digest(_model_folder(model)), version=__version__))
 
-def _table_of(inputs, work: Callable, kept, doing, quiet, whole=False):
+def _table_of(inputs, work: Callable, kept, doing, quiet, recipe, whole=False):
     "Rows of all inputs (None if there are none), and how many spectra or files are missing; `whole` stores at once"
     from stellar_gen.parts import in_parts, pieces, whole_store
     todo = [whole_store(path) for path in inputs] if whole else pieces(inputs)
-    table, bad = in_parts(todo, work, kept, doing, quiet, getattr(work, 'note', len))
+    table, bad = in_parts(todo, work, kept, doing, quiet, getattr(work, 'note', len), recipe)
     for line in bad:
         _complain(line)
     return table, len(bad)
@@ -530,7 +559,7 @@ def _write(table, bad, out, done, quiet, kept):
     "Write the table and say so; the exit status tells whether anything is missing"
     from stellar_gen.data.tables import write_table
     if table is not None and len(table):
-        write_table(table, out)
+        write_table(table, out, _DIGITS)
     kept.remove()
     if table is not None and len(table):
         _say(quiet, f'{out}: {len(table):,} spectra {done}' + (f', {bad} not' if bad else ''))
@@ -564,18 +593,29 @@ def _load(model, device):
 _ENOUGH_STARS = 100   # rows from which on a sample can be odd as a whole
 _MOST_ODD = 0.1       # share with p < 0.01 that a sample may have
 
-def _one_store(inputs):
-    "Raise a ValueError unless stars can be judged by each other"
+def _into_a_store(inputs, then):
+    "Commands that put inputs into a store, unless they are one, and do something with it"
     from stellar_gen.data.store import is_store
-    if len(inputs) != 1 or not is_store(inputs[0]):
-        raise ValueError('--calibrate needs one store, whose stars judge each other: run ingest first')
+    if len(inputs) == 1 and is_store(inputs[0]):
+        return f'run: stellar_gen {then.replace("STORE", shlex.quote(str(inputs[0])))}'
+    named = shlex.quote(str(inputs[0])) + (' ...' if len(inputs) > 1 else '')
+    return f'run: stellar_gen ingest {named} --out STORE, then: stellar_gen {then}'
+
+def _check_one_store(inputs, why, then):
+    "Raise a ValueError unless the inputs are one store; `why` is that needed, `then` what to run with it"
+    from stellar_gen.data.store import is_store
+    first, *more = inputs
+    if more and any(is_store(path) for path in inputs):
+        raise ValueError(f'{more[0]}: {why}: name one at a time')
+    if more or first.exists() and not is_store(first):
+        raise ValueError(f'{first}: {why}; {_into_a_store(inputs, then)}')
 
 def _strange(table, model, inputs):
     "A line where a model finds a sample odd as a whole"
     odd = (table.p_value < 0.01).sum()
     if len(table) >= _ENOUGH_STARS and odd > _MOST_ODD * len(table):
         _complain(f'{odd:,} of {len(table):,} stars have a probability below 0.01: the model does not know stars like '
-                  f'these; run: stellar_gen calibrate {model} {inputs[0]} --out NEW_MODEL')
+                  f'these; {_into_a_store(inputs, f"calibrate {model} STORE --out NEW_MODEL")}')
 
 # %% ../nbs/09_cli.ipynb #5020ef35
 _EACH = 100  # stars, for which one more gets a reason
@@ -628,14 +668,17 @@ def score(
     model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
-    from stellar_gen.anomaly.scoring import with_flags
+    from stellar_gen.anomaly.scoring import checked_reference, with_flags
     from stellar_gen.anomaly.survey import score_by_folds
     if calibrate:
-        _one_store(inputs)
+        _check_one_store(inputs, '--calibrate needs one store, whose stars judge each other',
+                         f'score {model} STORE --calibrate --out {out}')
     loaded = _load(model, device)
+    with _about(model):
+        checked_reference(loaded)
     work = partial(score_by_folds, loaded, samples=samples, fdr=1) if calibrate else _Scoring(loaded, samples)
     kept = _kept(out, model, command='score', samples=samples, device=device, calibrate=calibrate)
-    table, bad = _table_of(inputs, work, kept, 'scoring', quiet, whole=calibrate)
+    table, bad = _table_of(inputs, work, kept, 'scoring', quiet, loaded.recipe, whole=calibrate)
     if table is not None:
         table = with_flags(table, fdr)
         if not calibrate:
@@ -655,9 +698,10 @@ def encode(
     _check_table(model, inputs, out)
     from functools import partial
     from stellar_gen.model import encode
-    work = partial(encode, _load(model, device))
+    loaded = _load(model, device)
+    work = partial(encode, loaded)
     kept = _kept(out, model, command='encode', device=device)
-    table, bad = _table_of(inputs, work, kept, 'encoding', quiet)
+    table, bad = _table_of(inputs, work, kept, 'encoding', quiet, loaded.recipe)
     _write(table, bad, out, 'encoded', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #fd8494f7
@@ -675,10 +719,13 @@ def classify(
     model, inputs = _model_first(inputs)
     _check_table(model, inputs, out)
     from functools import partial
-    from stellar_gen.classify.labels import classify
-    work = partial(classify, _load(model, device), abstain=not guess)
+    from stellar_gen.classify.labels import classify, labeller_of
+    loaded = _load(model, device)
+    with _about(model):
+        labeller_of(loaded)
+    work = partial(classify, loaded, abstain=not guess)
     kept = _kept(out, model, command='classify', guess=guess, device=device)
-    table, bad = _table_of(inputs, work, kept, 'classifying', quiet)
+    table, bad = _table_of(inputs, work, kept, 'classifying', quiet, loaded.recipe)
     _write(table, bad, out, 'classified', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #6ccdf0dd
@@ -739,7 +786,8 @@ def generate(
     given = {label: value for label, value in labels.items() if value is not None}
     make = partial(generate, _load(model, 'cpu'), labels=pd.DataFrame([given]) if given else None,
                    snr=snr, vsini=vsini, rv=rv, resolution=resolution)
-    _write_made(make, n, seed, out, fits, quiet)
+    with _about(model):
+        _write_made(make, n, seed, out, fits, quiet)
     _say(quiet, f'{out}: {n:,} stars')
 
 # %% ../nbs/09_cli.ipynb #96f9cf90
@@ -749,6 +797,17 @@ def _check_folder(out):
     "Refuse a file where a folder is wanted"
     if out.exists() and not out.is_dir():
         raise FileExistsError(f'{out}: is a file, not a folder')
+
+def _votes(path):
+    "The votes in a file; None without one"
+    if path is None:
+        return None
+    from stellar_gen.data.tables import read_catalog
+    from stellar_gen.report import _check_votes
+    votes = read_catalog(path)
+    with _about(path):
+        _check_votes(votes)
+    return votes
 
 @app.command()
 def report(
@@ -766,20 +825,20 @@ def report(
     page = out / 'report.html'
     table = out / 'scores.csv'
     model, (store, *more) = _model_first(inputs)
-    if more:
-        raise ValueError(f'{more[0]}: a report is of one store')
+    _check_one_store([store, *more], 'a report is of one store', f'report {model} STORE --out {out}')
     _apart([model, store, votes], page)
     _apart([model, store, votes], table)
     _check_folder(out)
     from stellar_gen.data.store import SpectraStore
-    from stellar_gen.data.tables import read_catalog, write_table
+    from stellar_gen.data.tables import write_table
     from stellar_gen.report import write_report
     loaded = _load(model, device)
     spectra = SpectraStore(store)
-    voted = read_catalog(votes) if votes else None
+    voted = _votes(votes)
     out.mkdir(parents=True, exist_ok=True)
-    scores = write_report(page, loaded, spectra, top=top, rows=_ROWS, votes=voted)
-    write_table(scores.sort_values('rank'), table)
+    with _about(store):
+        scores = write_report(page, loaded, spectra, top=top, rows=_ROWS, votes=voted)
+    write_table(scores.sort_values('rank'), table, _DIGITS)
     _say(quiet, f'{page}: {len(scores):,} spectra, {int(scores.flag.sum()):,} flagged')
 
 # %% ../nbs/09_cli.ipynb #82fd6486
@@ -856,7 +915,7 @@ def run_demo(
     intro = _INTRO.format(n=n, real=real, held_out=held_out, odd=odd)
     focus = range(len(spectra) - real, len(spectra))
     scores = write_report(out / 'report.html', model, spectra, show=focus, top=5, intro=intro)
-    write_table(scores.sort_values('rank'), out / 'scores.csv')
+    write_table(scores.sort_values('rank'), out / 'scores.csv', _DIGITS)
     for star in scores[scores.group == 'real'].itertuples():
         _say(quiet, f'      {star.apogee_id}: S/N {star.snr:.0f}, reduced chi-square {star.chi2:.2f}, '
                     f'anomaly {star.anomaly:.1f}')

@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from .data.core import Grid, Spectra
 from .data.files import _complete, _printable, whole
 from .data.store import SpectraStore
-from .preprocess.recipe import Recipe
+from .preprocess.recipe import _count_unmasked, _warn_unmasked, Recipe
 from .vae.network import Fit, ivar_with_scatter, SpectraVAE
 from .vae.losses import ElboLoss, log_likelihood
 from .train.learner import angle_of_stars, chi2_of_stars, cosine_of_stars, rms_of_stars
@@ -201,14 +201,16 @@ def _model_folder(path) -> Path:
     return path
 
 # %% ../nbs/04b_model.ipynb #9bab03a2
+_COPY_AGAIN = 'copy the whole folder again, or train the model again'
+_SAY_WHAT_TO_DO = (' again', 'use the stellar_gen')
+
 def _check_seal(folder: Path, config: dict) -> None:
     "Raise where the configuration or a file is another than was saved"
     if 'files' not in config and 'digest' not in config:
         return  # written before there were digests
-    again = 'copy the whole folder again, or train the model again'
     unsealed = {key: value for key, value in config.items() if key not in ('files', 'digest')}
     if config != _sealed(unsealed, config.get('files', {})):
-        raise ValueError(f'its {_CONFIG} was changed after it was saved: {again}')
+        raise ValueError(f'its {_CONFIG} was changed after it was saved: {_COPY_AGAIN}')
     saved, there = config['files'], _digests(folder)
     wrong = {
         'missing': [name for name in saved if name not in there],
@@ -217,7 +219,7 @@ def _check_seal(folder: Path, config: dict) -> None:
     }
     for what, names in wrong.items():
         if names:
-            raise ValueError(f'its {names[0]} is {what}: {again}')
+            raise ValueError(f'its {names[0]} is {what}: {_COPY_AGAIN}')
 
 def _read_config(folder: Path) -> dict:
     "The configuration of a model, of the format that is read here"
@@ -311,7 +313,9 @@ def load_model(
         model = _read_model(folder)
     except Exception as error:  # of whatever kind: the bytes are not ours
         said = f'it lacks {error}' if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise ValueError(f'{_printable(folder)}: unusable model: {_printable(" ".join(said.split())[:300])}') from error
+        said = _printable(' '.join(said.split())[:300])
+        remedy = '' if any(words in said for words in _SAY_WHAT_TO_DO) else f': {_COPY_AGAIN}'
+        raise ValueError(f'{_printable(folder)}: unusable model: {said}{remedy}') from error
     model.net = model.net.to(device).eval()
     return model
 
@@ -411,12 +415,16 @@ def prepared(
     done = stored and _prepared_by(spectra, model.recipe)
     keep_lost = stored if keep_lost is None else keep_lost
     count = len(spectra) if only is None else len(only)
+    unmasked = np.zeros(3, int)
     for start in range(0, max(count, 1), rows):
         wanted = slice(start, start + rows) if only is None else only[start:start + rows]
         some = spectra[wanted]
+        unmasked += _count_unmasked(some, model.recipe)
         ready = some if done else model.recipe(some, keep_lost=keep_lost)
         known = np.any(ready.ivar > 0, axis=1)
         yield Prepared(ready, _told_labels(model.net, ready.meta), known)
+    if only is None:  # those who go through some of the spectra again have been told
+        _warn_unmasked(unmasked)
 
 def result_table(
     ready: Spectra,      # Prepared spectra (N rows)

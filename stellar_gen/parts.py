@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +25,7 @@ from .data.core import Spectra
 from .data.files import _line, _printable, pace, read_spectra, whole
 from .data.mmu import _stars_in, spectra_files, stream_mmu
 from .data.store import _state, is_store, SpectraStore
+from .preprocess.recipe import _count_unmasked, _warn_unmasked, Recipe, UnmaskedWarning
 
 # %% ../nbs/08a_parts.ipynb #84ae6ba4
 _ROWS = 1024    # of a store, to a piece
@@ -47,6 +49,12 @@ def _cut(spectra: Spectra, names: list[str]) -> Iterator[Part]:
     for first in range(0, len(spectra), _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
         yield Part(spectra[some], names[some])
+
+def _row_names(path: Path, meta: pd.DataFrame, rows: Iterable[int]) -> list[str]:
+    "What to call rows of a store or of a catalog: the path, the row, the star, and the file that it came from"
+    known = [meta[name].astype(str) for name in ('apogee_id', 'file') if name in meta]
+    told = [', '.join(text for text in texts if text) for texts in zip(*known)] if known else [''] * len(meta)
+    return [_printable(f'{path}: row {row}' + (f', {text}' if text else '')) for row, text in zip(rows, told)]
 
 def _identity(store: SpectraStore) -> list[str]:
     "By what a store is known again"
@@ -72,8 +80,8 @@ def _store_pieces(path: Path) -> Iterator[Piece]:
         def parts(problems: list[str], rows: range = rows) -> Iterator[Part]:
             for start in rows[::_AT_ONCE]:
                 stop = min(start + _AT_ONCE, rows.stop)
-                names = [f'{_printable(path)}: row {row}' for row in range(start, stop)]
-                yield Part(store[start:stop], names, _printable(path))
+                spectra = store[start:stop]
+                yield Part(spectra, _row_names(path, spectra.meta, range(start, stop)), _printable(path))
         yield Piece([*identity, rows.start, rows.stop], len(rows), parts)
 
 def whole_store(
@@ -81,8 +89,7 @@ def whole_store(
 ) -> Piece:     # With one part, which is the store
     "A store for work that needs all of its spectra"
     store = SpectraStore(path)
-    names = [f'{_printable(path)}: row {row}' for row in range(len(store))]
-    part = Part(store, names, _printable(path))
+    part = Part(store, _row_names(path, store.meta, range(len(store))), _printable(path))
     return Piece(['whole', *_identity(store)], len(store), lambda problems: iter([part]))
 
 def _file_pieces(paths: list[Path]) -> Iterator[Piece]:
@@ -104,7 +111,8 @@ def _mmu_pieces(paths: list[Path]) -> Iterator[Piece]:
             for block in stream_mmu(path):
                 problems += block.problems
                 if block.spectra is not None:
-                    yield from _cut(block.spectra, [f'{_printable(path)}: row {row}' for row in block.spectra.meta.row])
+                    meta = block.spectra.meta
+                    yield from _cut(block.spectra, _row_names(path, meta[meta.columns.intersection(['apogee_id'])], meta.row))
         yield Piece([str(path.absolute()), *_state(path)], _stars_in(path), parts)
 
 def pieces(
@@ -122,6 +130,7 @@ def pieces(
 
 # %% ../nbs/08a_parts.ipynb #aa9203ed
 _PROBLEMS = b'problems'  # where the lines stand in a Parquet file
+_UNMASKED = b'unmasked'  # and how many spectra have no bits
 
 def folder_digest(
     folder,      # A folder, for instance of a model
@@ -152,10 +161,11 @@ class Kept:
         "Whether a piece is done"
         return self.path(piece).is_file()
 
-    def put(self, piece: Piece, table: pd.DataFrame, problems: list[str]) -> None:
+    def put(self, piece: Piece, table: pd.DataFrame, problems: list[str], unmasked: np.ndarray) -> None:
         "Keep the results of a piece"
         made = pa.Table.from_pandas(table, preserve_index=False)
-        notes = (made.schema.metadata or {}) | {_PROBLEMS: json.dumps(problems).encode()}
+        told = {_PROBLEMS: problems, _UNMASKED: unmasked.tolist()}
+        notes = (made.schema.metadata or {}) | {name: json.dumps(values).encode() for name, values in told.items()}
         with whole(self.path(piece)) as path:
             pq.write_table(made.replace_schema_metadata(notes), path)
 
@@ -163,6 +173,10 @@ class Kept:
         "Results of a piece, and what was wrong with spectra that have none"
         read = pq.read_table(self.path(piece))
         return read.to_pandas(), json.loads(read.schema.metadata[_PROBLEMS])
+
+    def unmasked(self, piece: Piece) -> np.ndarray:  # (3,)
+        "How many spectra of a piece have no bits to mask by, as `_count_unmasked` says"
+        return np.array(json.loads(pq.read_schema(self.path(piece)).metadata[_UNMASKED]))
 
     def remove(self) -> None:
         "Forget all results, those of other jobs too; what is not ours stays"
@@ -175,6 +189,8 @@ class Kept:
             self.folder.rmdir()
 
 # %% ../nbs/08a_parts.ipynb #e801b1e4
+_FIRST = ('apogee_id', 'file')  # columns that a table begins with, of files and of stores alike
+
 def _with_results(table: pd.DataFrame, part: Part, problems: list[str]) -> pd.DataFrame:
     "The rows that have results; a line for each that has none"
     result = next(column for column in ('z0', 'anomaly', 'chi2') if column in table)
@@ -183,22 +199,40 @@ def _with_results(table: pd.DataFrame, part: Part, problems: list[str]) -> pd.Da
         reason = table.reason[i] if 'reason' in table else 'no pixel with a usable flux and error'
         problems.append(f'{part.names[i]}: {reason}')
     if part.store:
-        others = [column for column in table if column != 'file']
-        table = table.assign(file=part.store)[['file', *others]]
+        others = [column for column in table if column not in _FIRST]
+        table = table.assign(file=part.store)[[column for column in _FIRST if column in (*table, 'file')] + others]
     return table[~lost]
 
-def _done(piece: Piece, work: Callable, advance: Callable) -> tuple[pd.DataFrame, list[str]]:
-    "Results of a piece, and a line for each spectrum without"
-    tables, problems, seen = [], [], 0
+def _unmasked_of(part: Part, recipe: Recipe | None) -> np.ndarray:  # (3,)
+    "How many spectra of a part have no bits to mask by; a store is read some rows at a time"
+    if recipe is None:
+        return np.zeros(3, int)
+    if isinstance(part.spectra, Spectra):
+        return _count_unmasked(part.spectra, recipe)
+    starts = range(0, len(part.spectra), _ROWS)
+    return sum((_count_unmasked(part.spectra[first:first + _ROWS], recipe) for first in starts), np.zeros(3, int))
+
+def _done(
+    piece: Piece,
+    work: Callable,
+    advance: Callable,       # Is told how many spectra are done
+    recipe: Recipe | None,   # By which spectra are masked
+) -> tuple[pd.DataFrame, list[str], np.ndarray]:
+    "Results of a piece, a line for each spectrum without, and how many spectra have no bits"
+    tables, problems, seen, unmasked = [], [], 0, np.zeros(3, int)
     for part in piece.parts(problems):
+        unmasked += _unmasked_of(part, recipe)
         try:
-            tables.append(_with_results(work(part.spectra), part, problems))
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', UnmaskedWarning)  # told at the end, of all of them
+                tables.append(_with_results(work(part.spectra), part, problems))
         except ValueError as e:
             problems.append(f'{part.store or part.names[0]}: {_line(e)}')
         seen += len(part.names)
         advance(len(part.names))
     advance(max(piece.size - seen, 0))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), list(dict.fromkeys(problems))
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return table, list(dict.fromkeys(problems)), unmasked
 
 def in_parts(
     todo: list[Piece],           # What to work on
@@ -207,13 +241,15 @@ def in_parts(
     text: str = 'working',       # What is being done
     quiet: bool = False,         # Say nothing
     note: Callable[[pd.DataFrame], Any] = len,  # Gets the results of each piece in its turn, those of a run before too
+    recipe: Recipe | None = None,  # Of the model: spectra without the bits by which it masks are told of
 ) -> tuple[pd.DataFrame | None, list[str]]:   # A row for each spectrum that has results, and a line for each other
     "Do something with many spectra, and go on where a run before was stopped"
     with pace(text, sum(piece.size for piece in todo if not kept.has(piece)), quiet) as advance:
         for piece in todo:
             if not kept.has(piece):
-                kept.put(piece, *_done(piece, work, advance))
+                kept.put(piece, *_done(piece, work, advance, recipe))
             note(kept.get(piece)[0])
+    _warn_unmasked(sum((kept.unmasked(piece) for piece in todo), np.zeros(3, int)))
     results = [kept.get(piece) for piece in todo]
     tables = [table for table, _ in results if len(table)]
     problems = [line for _, lines in results for line in lines]

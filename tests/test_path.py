@@ -2,6 +2,8 @@
 import gzip
 import io
 import os
+import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -24,6 +26,7 @@ STARS = 36
 MODEL = 'apogee-16'
 UNKNOWN = '2M23595999-8959599'  # no star of the survey
 LOST = 7                        # row whose file the archive does not have
+OF_THE_README = {8: '2M17335483-2753043', 9: '2M19485057+5005279'}  # rows of the stars that README.md fetches
 PATIENCE = 600                  # s for one command, on a machine with other work
 
 # What a user types, in this order, and what each command makes. A step that calibrates the model would stand before `score`.
@@ -46,6 +49,8 @@ def survey():
         ra=np.linspace(132, 133.5, STARS), dec=np.linspace(11, 12.5, STARS), snr=100., file='',
     ))
     table.loc[:5, ['telescope', 'field']] = 'lco25m', 'M67-C'
+    for row, name in OF_THE_README.items():
+        table.loc[row, 'apogee_id'] = name
     table.loc[STARS - 1, ['apogee_id', 'telescope', 'field', 'location_id']] = '2M14153968+1910558', 'apo1m', 'standards', 1
     table.loc[STARS - 1, 'file'] = 'apStar-dr17-2M14153968+1910558.fits'
     files = {path: bytes_of(stars[i:i + 1], table.iloc[i]) for i, path in enumerate(sas_paths(table))}
@@ -253,3 +258,25 @@ def test_a_cone(desk, server):
     found = sorted(p.name for p in (desk[0] / 'cone').rglob('*.fits'))
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(found) == len(near) > 2 and all(any(name in file for file in found) for name in near.apogee_id)
+
+
+# What makes the commands of README.md quick, where they would take minutes
+QUICKLY = {
+    'simulate': ['--n', '120'],
+    'train': ['--epochs', '1', '--device', 'cpu'],
+    'report': ['--top', '1'],
+    'demo': ['--n', '200', '--epochs', '1', '--device', 'cpu'],
+}
+
+
+def test_commands_of_the_readme(desk, root):
+    "Each runs as it is printed, with what those before have made; only numbers of stars and epochs are smaller"
+    text = (root / 'README.md').read_text().split('## On the command line')[1]
+    block = re.search(r'```sh\n(.*?)```', text, re.S)[1]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines() if line]
+    assert len(commands) >= 12 and all(words[0] == 'stellar_gen' for words in commands)
+    for _, command, *args in commands:
+        done = run(desk, command, *args, *QUICKLY.get(command, []))
+        assert done.returncode == 0 and 'Traceback' not in done.stderr, f'{command} {args}: {done.stderr[-2000:]}'
+        if '--out' in args:
+            assert (desk[0] / args[args.index('--out') + 1]).exists()

@@ -787,8 +787,12 @@ def _silenced(columns, labels, silent, good):
         said['type'] = np.where(columns['p_type'] >= _LEAST_P, said['type'], '')
     return said
 
-def _classified(labeller, inputs, usable, abstain):
-    "Columns of the table of labels and types"
+_NOTHING_SEEN = 'no pixel with a usable flux and error'
+_NOT_POSITIVE = 'no labels are read of a spectrum whose S/N is not above 0'
+
+@np.errstate(over='ignore', invalid='ignore')  # of spectra of noise, whose labels have errors without bounds
+def _classified(labeller, inputs, usable, known, abstain):
+    "Columns of the table of labels and types, of stars that are usable, and others of which something is known (N,)"
     labels = labeller.labels
     misfit = np.where(usable, inputs.misfit, 0)
     left = np.where(usable, inputs.left, 0)
@@ -802,7 +806,7 @@ def _classified(labeller, inputs, usable, abstain):
         types, two = _typed(mean, error, silent & abstain, labels)
         columns |= types
         p_type = types['p_type']
-    doubt = np.where(inputs.lacking == '', 'no pixel with a usable flux and error', inputs.lacking)
+    doubt = np.where(inputs.lacking == '', np.where(known, _NOT_POSITIVE, _NOTHING_SEEN), inputs.lacking)
     for i in np.flatnonzero(usable):
         doubt[i] = inputs.lacking[i] or _doubt(labeller, mean[i], own[i], error[i], misfit[i])
     beside = zip(silent, p_type, two, labeller.growth(left).max(1), labeller.outside(left))
@@ -851,8 +855,8 @@ def classify(
         inputs, velocity = _inputs_at_rest(model, ready, told)
         usable = known & np.isfinite(inputs.x).all(1) & np.isfinite(inputs.misfit)
         fits = dict(snr=ready.snr().astype(float), velocity=velocity, chi2=inputs.chi2, misfit=inputs.misfit)
-        columns = _classified(labeller, inputs, usable, abstain)
-        tables.append(result_table(ready, usable, **fits, **columns))
+        columns = _classified(labeller, inputs, usable, known, abstain)
+        tables.append(result_table(ready, known, **fits, **columns))
     return pd.concat(tables, ignore_index=True)
 
 # %% ../../nbs/06_classify.ipynb #2038f3f8

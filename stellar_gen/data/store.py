@@ -140,7 +140,8 @@ def _check_alike(store: 'SpectraStore', spectra: Spectra) -> None:
     needed, given = 'bitmask' in store._group, spectra.bitmask is not None
     if needed != given:
         raise ValueError(f'{store.path}: the store has {"a" if needed else "no"} bitmask, '
-                         f'the spectra have {"one" if given else "none"}')
+                         f'the spectra have {"one" if given else "none"}: '
+                         + ('make a store of spectra without' if needed else 'leave it out, or make another store'))
 
 def _remove_leftovers(path: Path) -> None:
     "Delete what a process that was killed had not finished"
@@ -178,7 +179,8 @@ class SpectraStore:
     ):
         self.path = Path(path)
         if not is_store(self.path):
-            raise ValueError(f'{path}: not a store of spectra (no spectra.zarr and meta.parquet in it)')
+            raise ValueError(f'{path}: not a store of spectra (no spectra.zarr and meta.parquet in it); '
+                             f'stellar_gen ingest makes one of FITS files')
         self._counts = {}  # rows of each part of the table
         self._load()
 

@@ -9,6 +9,7 @@ __all__ = ['BAD_STAR', 'BAD_ASPCAP', 'read_catalog', 'quality_cuts', 'check_tabl
 import ast
 import csv
 import io
+import os
 import re
 import warnings
 from collections.abc import Callable
@@ -323,11 +324,23 @@ def _as_table(frame: pd.DataFrame) -> Table:
         table[str(name)] = column.astype(str) if column.dtype.kind == 'O' else column
     return table
 
+_POSITIONS = ('ra', 'dec')  # degrees
+_DECIMALS = 7               # of positions
+
+def _shorter(column: pd.Series, digits: int) -> pd.Series:
+    "A column with so many significant digits, a position with `_DECIMALS`; other columns than of floats as they are"
+    if column.dtype.kind != 'f':
+        return column
+    form = f'.{_DECIMALS}f' if column.name in _POSITIONS else f'.{digits}g'
+    values = [float(f'{value:{form}}') for value in column.to_numpy(float, na_value=np.nan).tolist()]
+    return pd.Series(values, index=column.index)
+
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     '.csv': lambda table, path: table.to_csv(path, index=False),
     '.parquet': lambda table, path: table.to_parquet(path, index=False),
     '.ecsv': lambda table, path: _as_table(table).write(path, format='ascii.ecsv'),
 }
+_TEXTS = ('.csv', '.ecsv')
 
 def check_table_path(
     path,      # File name
@@ -338,14 +351,22 @@ def check_table_path(
         raise ValueError(f'{path}: name a file that ends in .csv, .parquet or .ecsv')
     if path.is_dir():
         raise ValueError(f'{path}: is a folder, not a file to write a table to')
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if not folder.is_dir():
+        raise OSError(f'{path}: cannot be written ({folder} is no folder)')
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError(f'{path}: cannot be written (no permission to write to {folder})')
     return path
 
 def write_table(
     table: pd.DataFrame,  # What to write
     path,                 # File to write, `.csv`, `.parquet` or `.ecsv`
+    digits: int | None = None,  # Significant digits of numbers in a text; default all
 ) -> Path:                # `path`
     "Write a table: all of it, or nothing"
     path = check_table_path(path)
+    if digits is not None and path.suffix in _TEXTS:
+        table = pd.DataFrame({name: _shorter(column, digits) for name, column in table.items()})
     with whole(path) as made:
         _WRITERS[path.suffix](table, made)
     return path
