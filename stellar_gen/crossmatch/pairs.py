@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Paired', 'paired_spectra', 'plot_pair']
 
-# %% ../../nbs/01ba_pairs.ipynb #a9ccd0d1
+# %% ../../nbs/01ba_pairs.ipynb #47813493
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from ..data.core import as_frame, Grid, Spectra
 from ..data.store import SpectraStore
 
-# %% ../../nbs/01ba_pairs.ipynb #8e7859ab
+# %% ../../nbs/01ba_pairs.ipynb #3e187467
 class Paired(NamedTuple):
     "Spectra of the same stars in two surveys"
     left: Spectra           # Of one survey (n rows)
@@ -47,7 +47,7 @@ def _pair_keys(pairs: pd.DataFrame, name: str, suffix: str, side: str) -> pd.Ser
         raise ValueError(f'the pairs have no column {name}{suffix} for the {side} spectra')
     return _keys(pairs[named], f'pairs, {named}')
 
-# %% ../../nbs/01ba_pairs.ipynb #ed899088
+# %% ../../nbs/01ba_pairs.ipynb #4f4bcc9f
 def paired_spectra(
     left: Spectra | SpectraStore,   # Spectra of one survey
     right: Spectra | SpectraStore,  # Of the other
@@ -73,7 +73,7 @@ def paired_spectra(
     table = pairs[whole].reset_index(drop=True)
     return Paired(first, second, table, pairs[~whole].reset_index(drop=True).assign(lacks=lacks))
 
-# %% ../../nbs/01ba_pairs.ipynb #329969ff
+# %% ../../nbs/01ba_pairs.ipynb #116a881b
 def _ends(grid: Grid, shown: tuple[float, float] | None) -> tuple[float, float]:
     "First and last wavelength to show"
     lit = grid.wave[grid.lit]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GALAH', 'LAMOST_LRS', 'LAMOST_MRS', 'GAIA_RVS', 'BOSS', 'to_rest', 'from_gaia_rvs']
 
-# %% ../../nbs/00bb_others.ipynb #73246c81
+# %% ../../nbs/00bb_others.ipynb #e9ee415f
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from stellar_gen.data.files import (
 )
 from ..instrument import air_to_vacuum, rebin, resample
 
-# %% ../../nbs/00bb_others.ipynb #64f3a8fc
+# %% ../../nbs/00bb_others.ipynb #a2cc5ad9
 _APART_KMS = 1000.   # velocity by which a spectrum may be shifted before light gets from one detector to the next
 
 def _detector_grid(
@@ -44,7 +44,7 @@ def _detector_grid(
         waves.append(lit)
     return Grid(np.concatenate(waves), detectors, resolution, name)
 
-# %% ../../nbs/00bb_others.ipynb #4c7ba0dd
+# %% ../../nbs/00bb_others.ipynb #60c51a89
 GALAH = _detector_grid(
     4e-6, 28_000, 'GALAH',
     blue=(4712., 4907.), green=(5646., 5880.), red=(6474., 6743.), infrared=(7583., 7893.),
@@ -55,7 +55,7 @@ GAIA_RVS = Grid(8460 + 0.1 * np.arange(2401), resolution=11_500, name='Gaia RVS'
 BOSS = Grid(10**(3.5523 + 1e-4 * np.arange(4648)), resolution=1800, name='BOSS')
 _GRIDS |= {grid.name: grid for grid in (BOSS, GALAH, LAMOST_LRS, LAMOST_MRS, GAIA_RVS)}
 
-# %% ../../nbs/00bb_others.ipynb #efe533bf
+# %% ../../nbs/00bb_others.ipynb #8c14cda3
 _SAME_PIXEL = 2e-3             # of a pixel, up to which wavelengths are those of the grid
 _LIKE_THE_GRID = (0.8, 1.25)   # widths of a file's pixels over those of the grid
 
@@ -90,7 +90,7 @@ def _onto(
     known = known[0] > 0
     return np.where(known, moved[0], 0), np.where(known, density * new_width, 0)
 
-# %% ../../nbs/00bb_others.ipynb #902a7f30
+# %% ../../nbs/00bb_others.ipynb #d8c98bd5
 def _star(
     path,                   # Name of the file
     filetype: str,          # Its kind
@@ -131,7 +131,7 @@ def _on_grid(path, grid: Grid, stretches: Mapping[str, _Stretch], star: dict[str
             raise ValueError(f'{path}: {detector}: {e}') from None
     return _spectra(path, flux, ivar, np.zeros(flux.shape, int), [star], grid)
 
-# %% ../../nbs/00bb_others.ipynb #c9fdf2cb
+# %% ../../nbs/00bb_others.ipynb #804b0776
 def _floats(values) -> np.ndarray:
     "Numbers of a list, an array or a column; NaN where there is none"
     if isinstance(values, pd.Series):
@@ -158,7 +158,7 @@ def to_rest(
     meta = spectra.meta.assign(frame=np.where(moving, 'rest', frame), vhelio=known_velocity)
     return spectra.replace(flux=flux, ivar=ivar, bitmask=None, meta=meta)
 
-# %% ../../nbs/00bb_others.ipynb #573850e0
+# %% ../../nbs/00bb_others.ipynb #54da37d6
 _GALAH_ERRORS = ('relative_error', 'input_sigma')   # names of the HDU with the relative error, in DR4 and in DR3
 _GALAH_ERROR_AT = {4: 1, 5: 1, 8: 2}                # number of that HDU by the number of HDUs, where it has no name
 _GALAH_PIXELS = 1000                                # that a camera has at least
@@ -213,7 +213,7 @@ def _read_galah(path, hdus: list) -> _Read:
 
 _LAYOUTS['GALAH'] = _Layout(_is_galah, _read_galah)
 
-# %% ../../nbs/00bb_others.ipynb #ef66055e
+# %% ../../nbs/00bb_others.ipynb #143f8a9e
 _LRS_ROWS = ('flux', 'ivar', 'wavelength', 'andmask', 'ormask')   # of the primary HDU until DR7
 _MASKS = ('andmask', 'pixmask', 'ormask')                         # columns that say which pixels know nothing
 _MRS = re.compile('COADD_([BR])|([BR])-(.+)')                     # names of tables
@@ -248,7 +248,7 @@ def _lamost_star(path, filetype: str, header, velocity: float, **known) -> dict[
         ra=_num(header, 'RA'), dec=_num(header, 'DEC'), **known,
     )
 
-# %% ../../nbs/00bb_others.ipynb #8da03502
+# %% ../../nbs/00bb_others.ipynb #d03beb00
 def _lrs_arrays(hdus: list) -> dict[str, np.ndarray] | None:
     "Flux, ivar, wavelengths and masks of a file of low resolution; None if it is none"
     primary, table = hdus[0], hdus[1] if len(hdus) > 1 else None
@@ -310,7 +310,7 @@ def _read_mrs(path, hdus: list, visits: bool) -> _Read:
 _LAYOUTS['LAMOST LRS'] = _Layout(_is_lrs, _read_lrs)
 _LAYOUTS['LAMOST MRS'] = _Layout(_is_mrs, _read_mrs, options=('visits',))
 
-# %% ../../nbs/00bb_others.ipynb #da74e211
+# %% ../../nbs/00bb_others.ipynb #d91d336c
 _GAIA_NAME = re.compile(r'Gaia[ _]DR[0-9][ _]([0-9]{1,19})')   # in the name of a file, or of a table of astroquery
 
 def _lists(column) -> np.ndarray:
@@ -345,7 +345,7 @@ def _gaia_read(columns: Mapping[str, Any], where: str, known: Mapping[str, Any])
     ivar = _ivar(np.where(np.isfinite(flux), flux, 0), error)
     return _spectra(where, flux, ivar, np.zeros(flux.shape, int), stars, GAIA_RVS)
 
-# %% ../../nbs/00bb_others.ipynb #aa88c289
+# %% ../../nbs/00bb_others.ipynb #a823c32c
 def _rvs_tables(hdus: list) -> list:
     "The tables of mean spectra in a file"
     tables = [hdu for hdu in hdus[1:] if isinstance(hdu, fits.BinTableHDU)]
