@@ -57,7 +57,8 @@ _GRIDS |= {grid.name: grid for grid in (BOSS, GALAH, LAMOST_LRS, LAMOST_MRS, GAI
 
 # %% ../../nbs/00bb_others.ipynb #8c14cda3
 _SAME_PIXEL = 2e-3             # of a pixel, up to which wavelengths are those of the grid
-_LIKE_THE_GRID = (0.8, 1.25)   # widths of a file's pixels over those of the grid
+_FINER = 0.9                   # width of a file's pixels over that of the grid's, below which they are averaged
+_OF_THIS_KIND = (0.2, 5.)      # the same ratio, for spectra of the instrument
 
 def _is_copied(at: np.ndarray) -> bool:
     "Whether pixel numbers are whole"
@@ -82,10 +83,11 @@ def _onto(
         return new_flux, new_ivar
     width, new_width = np.gradient(wave), np.gradient(new_wave)
     wider = np.median(np.interp(new_wave[inside], wave, width) / new_width[inside])
-    low, high = _LIKE_THE_GRID
+    low, high = _OF_THIS_KIND
     if not low < wider < high:
         raise ValueError(f'its pixels are {wider:.2f} times as wide as those of the grid')
-    moved, known = resample(wave, flux[None].astype(float), ivar[None].astype(float), new_wave)
+    how = 'flux' if wider < _FINER else 'lanczos'
+    moved, known = resample(wave, flux[None].astype(float), ivar[None].astype(float), new_wave, how)
     density, _ = rebin(wave, ivar / width, np.ones(len(wave)), new_wave)  # of information, per Å
     known = known[0] > 0
     return np.where(known, moved[0], 0), np.where(known, density * new_width, 0)
