@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from json_trees import setting, with_change
 
 pytestmark = pytest.mark.xdist_group('fuzz')
+OTHERS = 300     # examples of files of other surveys
 SECONDS = 120    # for one example, which takes less than one, on a machine with other work
 GIGABYTE = 2**30
 BOUNDED = dict(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -116,6 +117,76 @@ def test_spectra(place, originals):
             spectra, failed = read_spectra([path], quiet=True)
         assert spectra is not None or len(failed)
         assert all(is_one_line(line, 'apStar-fuzz.fits') for line in failed.error)
+        outcomes['refused' if spectra is None else 'read'] += 1
+
+    fuzz()
+    assert min(outcomes.values()) > 10, outcomes
+
+
+def other_surveys():
+    "HDUs of a file of each other survey, and its name"
+    from astropy.io import fits
+    from stellar_gen.data import GAIA_RVS, LAMOST_LRS, LAMOST_MRS
+    rng = np.random.default_rng(0)
+
+    def light(pixels):
+        return rng.normal(100, 1, pixels).astype('f4')
+
+    def table(name, **arrays):
+        columns = [fits.Column(key, f'{len(values)}{"J" if key == "ANDMASK" else "D"}', array=values[None]) for key, values in arrays.items()]
+        return fits.BinTableHDU.from_columns(columns, name=name)
+
+    camera = fits.Header(dict(CRVAL1=4713.5, CDELT1=0.046, CRPIX1=1, SNR=90., RVCOM=12.5, RA_OBJ=10., DEC_OBJ=-10.))
+    galah = [fits.PrimaryHDU(light(4096), camera), *(fits.ImageHDU(light(4096) / 1e4, camera, name=name) for name in ('relative_error', 'sky'))]
+    low = dict(FLUX=light(3909), IVAR=light(3909), WAVELENGTH=LAMOST_LRS.wave[:3909], ANDMASK=np.zeros(3909, int))
+    star = fits.Header(dict(OBSID=12345, DESIG='LAMOST J1', RA=10., DEC=10., Z=1e-4, SNRG=60., HELIO_RV=20.))
+    sum_of = {name: pixels for name, pixels in zip(('COADD_B', 'COADD_R'), LAMOST_MRS.detectors.values())}
+    medium = [table(name, FLUX=light(n), IVAR=light(n), LOGLAM=np.log10(LAMOST_MRS.wave[pixels]))
+              for name, pixels in sum_of.items() for n in [pixels.stop - pixels.start]]
+    rvs = table('SPECTRUM', WAVELENGTH=GAIA_RVS.wave / 10, FLUX=light(2401) / 100, FLUX_ERROR=light(2401) / 1e4)
+    rows = np.stack([light(3909), light(3909), LAMOST_LRS.wave[:3909], *np.zeros((2, 3909))]).astype('f4')
+    coefficients = dict(star) | dict(COEFF0=3.567, COEFF1=1e-4)
+    return {
+        '1312160011010011.fits': galah,
+        'spec-low.fits': [fits.PrimaryHDU(header=star), table('COADD', **low)],
+        'spec-old.fits': [fits.PrimaryHDU(rows, fits.Header(coefficients))],
+        'med-star.fits': [fits.PrimaryHDU(header=star), *medium],
+        'RVS-Gaia DR3 4295806720.fits': [fits.PrimaryHDU(), rvs],
+    }
+
+
+@pytest.fixture(scope='module')
+def others(place):
+    "Bytes of a file of each other survey, by name"
+    from astropy.io import fits
+    files = {}
+    for name, hdus in other_surveys().items():
+        fits.HDUList(hdus).writeto(place / name)
+        files[name] = (place / name).read_bytes()
+    return files
+
+
+def test_spectra_of_other_surveys(place, others):
+    "Other cards in the headers, and other bytes; as they are, all are read"
+    from stellar_gen.data import read_spectra
+    for name in others:
+        assert read_spectra([place / name], quiet=True)[0] is not None, name
+    outcomes = dict(read=0, refused=0)
+    damage = st.tuples(st.floats(0, .999), st.binary(min_size=0, max_size=8), st.booleans())
+
+    @settings(max_examples=OTHERS, **BOUNDED)
+    @given(st.sampled_from(sorted(others)), st.integers(0, 4), cards, st.booleans(), st.none() | damage)
+    def fuzz(name, hdu, changes, insert, damaged):
+        raw = with_cards(others[name], hdu, changes, insert)
+        if damaged:
+            at, put, rest = int(damaged[0] * len(raw)), *damaged[1:]
+            raw = raw[:at] + put + (raw[at + len(put):] if rest else b'')
+        path = place / name
+        path.write_bytes(raw)
+        with bounded():
+            spectra, failed = read_spectra([path], quiet=True)
+        assert spectra is not None or len(failed)
+        assert all(is_one_line(line, name) for line in failed.error)
         outcomes['refused' if spectra is None else 'read'] += 1
 
     fuzz()

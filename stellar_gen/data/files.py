@@ -220,6 +220,8 @@ def _unpacked(path: Path) -> bytes:
         raw = member.unused_data.lstrip(b'\0')
     return parts[0] if len(parts) == 1 else b''.join(parts)
 
+_MOST_COLUMNS = 999  # that a table may have (FITS standard 4.0)
+
 def _hdus(opened: fits.HDUList) -> Iterator:
     "The HDUs of an open file, none of which ends before it begins"
     for number in itertools.count():
@@ -230,6 +232,9 @@ def _hdus(opened: fits.HDUList) -> Iterator:
         place = hdu.fileinfo()
         if hdu.size < 0 or (place is not None and place['datSpan'] < 0):
             raise ValueError(f'HDU {number} has data of {hdu.size:,} bytes: a NAXIS, PCOUNT or GCOUNT is wrong')
+        columns = _value(hdu.header, 'TFIELDS') or 0
+        if not _is_number(columns) or columns > _MOST_COLUMNS:  # room for all would be made
+            raise ValueError(f'HDU {number} says that it has {columns} columns: TFIELDS is wrong')
         yield hdu
 
 # %% ../../nbs/00b_files.ipynb #d85f41db
