@@ -267,8 +267,8 @@ def fetch(
         raise typer.Exit(1)
 
 # %% ../nbs/09_cli.ipynb #782abbd3
-def _spectra_of(fetched):
-    "The spectra that came"
+def _spectra_of(name, fetched):
+    "The spectra of a star that came"
     from stellar_gen.data.files import read_spectra
     files = fetched.file[fetched.status != 'failed'].tolist()
     spectra, failed = read_spectra(files, quiet=True) if files else (None, None)
@@ -276,7 +276,7 @@ def _spectra_of(fetched):
         for line in failed.error:
             _complain(line)
     if spectra is None:
-        raise ValueError('none of its spectra could be had')
+        raise ValueError(f'{name}: none of its spectra could be had')
     return spectra
 
 @app.command()
@@ -306,7 +306,7 @@ def star(
     from stellar_gen.page import in_words, write_star_page
     loaded = _load(model, device)
     fetched = _bring(rows, out, kind, release, quiet=quiet)
-    judged = write_star_page(page, loaded, _spectra_of(fetched), title=name)
+    judged = write_star_page(page, loaded, _spectra_of(name, fetched), title=name)
     write_table(judged, table, _DIGITS)
     for _, row in judged.iterrows():
         _say(quiet, in_words(row))

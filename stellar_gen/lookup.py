@@ -164,7 +164,7 @@ def _ask_simbad(adql):
         try:
             return Mirror().query_tap(adql)
         except DALAccessError as e:
-            raise ConnectionError(_line(e)) from e
+            raise ConnectionError(f'{conf.simbad_url}: {_line(e)}') from e
 
 def _resolved(name):
     "What Simbad knows of a star; None if nothing"

@@ -95,8 +95,11 @@ def normalize_ids(
 def _numbered(table, name, kind, side):
     "Row numbers (column `side`) and identifiers (column `key`) of the rows that have one"
     if name not in table:
-        raise ValueError(f'the {side} table has no column {name}')
-    key = normalize_ids(table[name], kind)
+        raise ValueError(f'the {side} table has no column {name}; it has {", ".join(map(str, list(table)[:12]))}')
+    try:
+        key = normalize_ids(table[name], kind)
+    except ValueError as e:
+        raise ValueError(f'column {name} of the {side} table: {e}') from e
     nothing = '' if ID_KINDS[kind] == 'text' else 0
     rows = pd.DataFrame({side: np.arange(len(key)), 'key': key})
     return rows[key != nothing]

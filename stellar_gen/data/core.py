@@ -210,7 +210,7 @@ def decode(
     if np.ndim(values):
         return [decode(value, flag) for value in np.asarray(values)]
     if pd.isna(values):
-        raise ValueError('a bitmask is NaN: nothing is known about it')
+        raise ValueError('a bitmask is NaN, nothing is known about it: leave such rows out')
     value = int(values)
     names = {int(member): member.name for member in flag}
     return [names.get(1 << bit, f'BIT_{bit}') for bit in range(_BITS) if value >> bit & 1]
@@ -421,7 +421,7 @@ def _check_shapes(spectra: 'Spectra') -> None:
             raise ValueError(f'{name} has shape {array.shape}, but {stars} spectra on {pixels} wavelengths '
                              f'need {(stars, pixels)}')
     if len(spectra.meta) != stars:
-        raise ValueError(f'meta has {len(spectra.meta)} rows for {stars} spectra')
+        raise ValueError(f'meta has {len(spectra.meta)} rows for {stars} spectra: give a row for each')
 
 def _impossible(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
     "Where (N,P) an inverse variance is none, or says that a flux without a value is known"
@@ -433,8 +433,8 @@ def _check_numbers(flux: np.ndarray, ivar: np.ndarray) -> None:
     "Raise where there are impossible numbers"
     bad = _impossible(flux, ivar)
     if bad.any():
-        raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra have a negative or non-finite ivar, '
-                         'or ivar>0 beside a non-finite flux: set their ivar to 0')
+        raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra (first: row {bad.any(1).argmax()}) have a '
+                         'negative or non-finite ivar, or ivar>0 beside a non-finite flux: set their ivar to 0')
 
 # %% ../../nbs/00_data.ipynb #5b040996
 class Spectra:
