@@ -328,6 +328,7 @@ def preprocess_store(
     import dask
     source = SpectraStore(store)
     recipe = recipe or Recipe(grid=source.grid)
+    _warn_unmasked(_count_unmasked(source[:1], recipe) * [len(source), 0, len(source)])  # all have bits, or none
     made = _begun_store(out, source, recipe, batch) if is_store(out) else _new_store(out, source, recipe)
     rows = [slice(first, min(first + batch, len(source))) for first in range(len(made), len(source), batch)]
     at_once, where = _batches_at_once()
