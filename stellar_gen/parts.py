@@ -112,7 +112,8 @@ def _mmu_pieces(paths: list[Path]) -> Iterator[Piece]:
                 problems += block.problems
                 if block.spectra is not None:
                     meta = block.spectra.meta
-                    yield from _cut(block.spectra, _row_names(path, meta[meta.columns.intersection(['apogee_id'])], meta.row))
+                    star = meta[meta.columns.intersection(['apogee_id'])]
+                    yield from _cut(block.spectra, _row_names(path, star, meta.row))
         yield Piece([str(path.absolute()), *_state(path)], _stars_in(path), parts)
 
 def pieces(

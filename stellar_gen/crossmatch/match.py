@@ -204,8 +204,8 @@ def _errors(table, error, side):
     e = _numbers(table[error]) if isinstance(error, str) else np.full(len(table), float(error))
     bad = ~(e > 0)
     if bad.any():
-        raise ValueError(f'{bad.sum()} of {len(e)} errors of the {side} table are not positive numbers of arcseconds: drop or mend these rows '
-                         f'(first: row {bad.argmax()})')
+        raise ValueError(f'{bad.sum()} of {len(e)} errors of the {side} table are not positive numbers of arcseconds: '
+                         f'drop or mend these rows (first: row {bad.argmax()})')
     return e
 
 def _pair_errors(found, left, right, errors, radius):

@@ -185,7 +185,7 @@ class UnmaskedWarning(UserWarning):
     "A recipe masks pixels by bits that spectra do not have"
 
 def _count_unmasked(spectra: Spectra, recipe: Recipe) -> np.ndarray:
-    "How many spectra have no bitmask though the recipe needs one, in how many no bit is set, and how many there are (3,)"
+    "How many spectra have no bitmask that the recipe needs, in how many no bit is set, and how many there are (3,)"
     masks = any(name == 'mask' for name, _ in recipe.steps)
     without = len(spectra) if masks and spectra.bitmask is None else 0
     empty = 0 if not masks or spectra.bitmask is None else int((~spectra.bitmask.any(1)).sum())
