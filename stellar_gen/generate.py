@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .data.core import APOGEE, Spectra
+from .data.core import APOGEE, APOGEE_PIXMASK, Spectra
 from .data.store import SpectraStore
 from .instrument import shift_and_blur
 from .simulate.survey import observe
@@ -235,7 +235,9 @@ def _noiseless(model, flux, meta):
     scatter = model.net.scatter
     error = scatter.detach().numpy() if torch.is_tensor(scatter) else np.full(len(grid), 1e-3)
     ivar = np.where(grid.lit, error**-2., 0)
-    return Spectra(grid, np.where(grid.lit, flux, np.nan), np.broadcast_to(ivar, flux.shape), None, meta)
+    bits = np.where(grid.lit, 0, int(APOGEE_PIXMASK.BADPIX)) if grid == APOGEE else None  # no sky lies on these stars
+    arrays = [None if one is None else np.broadcast_to(one, flux.shape) for one in (ivar, bits)]
+    return Spectra(grid, np.where(grid.lit, flux, np.nan), *arrays, meta)
 
 def _recorded(grid, flux, meta, snr, seed):
     "Spectra as the instrument of the survey would record them, or with photon noise alone"
