@@ -177,7 +177,8 @@ class Kept:
 
     def unmasked(self, piece: Piece) -> np.ndarray:  # (3,)
         "How many spectra of a piece have no bits to mask by, as `_count_unmasked` says"
-        return np.array(json.loads(pq.read_schema(self.path(piece)).metadata[_UNMASKED]))
+        told = pq.read_schema(self.path(piece)).metadata
+        return np.array(json.loads(told.get(_UNMASKED, b'[0, 0, 0]')))  # nothing is told by runs of before
 
     def remove(self) -> None:
         "Forget all results, those of other jobs too; what is not ours stays"
