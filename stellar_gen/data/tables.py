@@ -8,6 +8,7 @@ __all__ = ['BAD_STAR', 'BAD_ASPCAP', 'read_catalog', 'quality_cuts', 'check_tabl
 # %% ../../nbs/00d_tables.ipynb #0df07573
 import ast
 import csv
+import errno
 import io
 import os
 import re
@@ -353,9 +354,9 @@ def check_table_path(
         raise ValueError(f'{path}: is a folder, not a file to write a table to')
     folder = next(folder for folder in path.absolute().parents if folder.exists())
     if not folder.is_dir():
-        raise OSError(f'{path}: cannot be written ({folder} is no folder)')
+        raise OSError(f'{path}: cannot be written ({os.strerror(errno.ENOTDIR)}: {folder})')
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OSError(f'{path}: cannot be written (no permission to write to {folder})')
+        raise OSError(f'{path}: cannot be written ({os.strerror(errno.EACCES)}: {folder})')
     return path
 
 def write_table(
