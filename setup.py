@@ -46,7 +46,7 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=['stellar_gen', 'stellar_gen.*']),
-    package_data={'stellar_gen': ['assets/*', 'assets/*/*', 'py.typed', '*.mplstyle']},
+    package_data={'stellar_gen': ['assets/*', 'assets/*/*', 'web/*', 'py.typed', '*.mplstyle']},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
     extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','access','flows','explain','maps','docs')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},

@@ -791,8 +791,6 @@ def generate(
     _say(quiet, f'{out}: {n:,} stars')
 
 # %% ../nbs/09_cli.ipynb #96f9cf90
-_ROWS = 1000  # of the table on the page
-
 def _check_folder(out):
     "Refuse a file where a folder is wanted"
     if out.exists() and not out.is_dir():
@@ -817,7 +815,10 @@ def report(
     out: Annotated[Path, typer.Option(help='Folder for report.html and scores.csv.')],
     votes: Annotated[Optional[Path], typer.Option(
         help='CSV that the page saved, to rank by: apogee_id, vote.')] = None,
-    top: Annotated[int, typer.Option(min=0, help='Ranked stars that get a figure.')] = 30,
+    top: Annotated[int, typer.Option('--spectra', '--top', min=0, help='Ranked stars that come with their spectra.')] = 150,
+    rows: Annotated[int, typer.Option(min=1, help='Ranked stars in the table.')] = 5000,
+    stars: Annotated[Optional[List[int]], typer.Option(
+        '--star', min=0, help='Row of the store that comes with its spectrum whatever its rank; may be repeated.')] = None,
     device: Device = None,
     quiet: Quiet = False,
 ):
@@ -837,7 +838,7 @@ def report(
     voted = _votes(votes)
     out.mkdir(parents=True, exist_ok=True)
     with _about(store):
-        scores = write_report(page, loaded, spectra, top=top, rows=_ROWS, votes=voted)
+        scores = write_report(page, loaded, spectra, show=stars or (), top=top, rows=rows, votes=voted)
     write_table(scores.sort_values('rank'), table, _DIGITS)
     _say(quiet, f'{page}: {len(scores):,} spectra, {int(scores.flag.sum()):,} flagged')
 
@@ -914,7 +915,7 @@ def run_demo(
     step(4, 'writing the report')
     intro = _INTRO.format(n=n, real=real, held_out=held_out, odd=odd)
     focus = range(len(spectra) - real, len(spectra))
-    scores = write_report(out / 'report.html', model, spectra, show=focus, top=5, intro=intro)
+    scores = write_report(out / 'report.html', model, spectra, show=focus, intro=intro)
     write_table(scores.sort_values('rank'), out / 'scores.csv', _DIGITS)
     for star in scores[scores.group == 'real'].itertuples():
         _say(quiet, f'      {star.apogee_id}: S/N {star.snr:.0f}, reduced chi-square {star.chi2:.2f}, '
