@@ -815,7 +815,8 @@ def report(
     out: Annotated[Path, typer.Option(help='Folder for report.html and scores.csv.')],
     votes: Annotated[Optional[Path], typer.Option(
         help='CSV that the page saved, to rank by: apogee_id, vote.')] = None,
-    top: Annotated[int, typer.Option('--spectra', '--top', min=0, help='Ranked stars that come with their spectra.')] = 150,
+    top: Annotated[int, typer.Option(
+        '--spectra', '--top', min=0, help='Ranked stars that come with their spectra.')] = 150,
     rows: Annotated[int, typer.Option(min=1, help='Ranked stars in the table.')] = 5000,
     stars: Annotated[Optional[List[int]], typer.Option(
         '--star', min=0, help='Row of the store that comes with its spectrum whatever its rank; may be repeated.')] = None,

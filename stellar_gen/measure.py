@@ -6,7 +6,7 @@
 __all__ = ['Line', 'equivalent_width']
 
 # %% ../nbs/08b_measure.ipynb #a09dd9ac
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,5 +64,8 @@ def equivalent_width(
     deepest = (below * np.sign(width)).argmax()
     per_angstrom = C_KMS / rest if rest else np.nan  # km/s
     velocity = (centre - rest) * per_angstrom if rest else np.nan
-    numbers = (width, e_width, below[deepest], error[deepest], centre, e_centre, velocity, e_centre * per_angstrom)
-    return Line(*map(float, numbers), int(seen.sum()), int(inside.sum() - seen.sum()))
+    numbers = dict(width=width, e_width=e_width, depth=below[deepest], e_depth=error[deepest], centre=centre,
+                   e_centre=e_centre, velocity=velocity, e_velocity=e_centre * per_angstrom)
+    pixels = dict(pixels=int(seen.sum()), missing=int(inside.sum() - seen.sum()))
+    measured: dict[str, Any] = {name: float(value) for name, value in numbers.items()}
+    return Line(**measured, **pixels)

@@ -37,8 +37,8 @@ from .anomaly.scoring import score
 from .classify.labels import classify
 from .packed import pack_bytes, pack_spectrum, unpack_spectrum
 from stellar_gen.views import (
-    known_lines, line_residuals, Look, looks_of, Plane, plane_of, plane_view, ranked_table, score_histogram, spectrum_view,
-    SpectrumView, star_columns, star_source, thumbnail, web_text,
+    known_lines, line_residuals, Look, looks_of, Plane, plane_of, plane_view, ranked_table, score_histogram,
+    spectrum_view, SpectrumView, star_columns, star_source, thumbnail, web_text,
 )
 
 # %% ../nbs/08e_report.ipynb #60357a64
@@ -128,7 +128,7 @@ def plot_losses(
     return fig
 
 # %% ../nbs/08e_report.ipynb #95a3c016
-_MARKERS = 'ox^sDPv<>d+phX8H1'  # of groups other than the ordinary and the real stars: all kinds of anomaly have their own
+_MARKERS = 'ox^sDPv<>d+phX8H1'  # of groups other than the ordinary and the real stars: every kind has its own
 _ORDINARY = 'held out'
 _REAL = 'real'
 
@@ -208,6 +208,7 @@ def _votes_of(scores, votes):
 def _features(scores):
     "Indicators and latents of stars, of which none is very large"
     x = scores[[name for name in scores if name in INDICATORS or _is_latent(name)]].to_numpy(float)
+    x = np.where(np.isfinite(x).any(0), x, 0)  # what is known of no star
     width = np.nanquantile(x, 0.84, axis=0) - np.nanquantile(x, 0.16, axis=0) + 1e-6
     return np.nan_to_num(np.arcsinh((x - np.nanmedian(x, 0)) / width))
 
@@ -300,8 +301,8 @@ def _first(scores: pd.DataFrame) -> First:
     doubtful = f' The least certain of them has p = {scores.p_value[scores.flag].max():.1g}.' if flagged else ''
     return First(
         headline=f'{flagged:,} of {scored:,} stars do not fit' if flagged else f'All {scored:,} stars fit',
-        sure=f'Of the flagged stars, no more than {_FDR:.0%} are expected to be normal, if the stars that the model was '
-             f'calibrated with are like these.{doubtful} The line in the figure is the cut.',
+        sure=f'Of the flagged stars, no more than {_FDR:.0%} are expected to be normal, if the stars that the model '
+             f'was calibrated with are like these.{doubtful} The line in the figure is the cut.',
         warning='So many stars do not fit that the model most probably does not know such stars: run stellar_gen '
                 'calibrate with this survey.' if flagged > _TOO_MANY * max(scored, 1) else '',
         lost=f'{lost:,} spectra have no score: {scores.reason[scores.anomaly.isna()].iloc[0]}.' if lost else '',
@@ -382,13 +383,15 @@ def _parts(
 _START = '''
 const pairs = (names, values) => Object.fromEntries(names.map((name, i) => [name, values[i]]))
 const field = of => typeof of === 'string' ? {value: of} : pairs(['field', 'transform'], of)
-const looks = colors.map((color, i) => ({color: field(color), line: field(edges[i]), marker: field(markers[i]), legend: legends[i]}))
-startReport({source, filter, table, left, right, stars, lines, panels, strips, fluxRange, measure, zoom, drags, said, stretches,
-    pixels, looks, document: cb_obj.origin ?? source.document})
+const looks = colors.map((color, i) => ({
+    color: field(color), line: field(edges[i]), marker: field(markers[i]), legend: legends[i],
+}))
+startReport({source, filter, table, left, right, stars, lines, panels, strips, fluxRange, measure, zoom, drags, said,
+    stretches, pixels, looks, document: cb_obj.origin ?? source.document})
 '''
 
-def _tools_of(figures: Sequence[Any], kind: type) -> list:
-    "All tools of a kind"
+def _tools_of(figures: Sequence[Any], *kind: type) -> list:
+    "All tools of some kinds"
     return [tool for figure in figures for tool in figure.tools if isinstance(tool, kind)]
 
 def _pair(value: Any) -> Any:
@@ -400,12 +403,13 @@ def _hands(parts: Parts, grid: Grid) -> dict[str, Any]:
     view = parts.spectrum
     looks = list(parts.looks.values())
     figures = [*view.panels, *view.strips]
+    maps = [parts.left, parts.right]
     return dict(
         source=parts.source, filter=parts.filter, table=parts.table, left=parts.left, right=parts.right,
         stars=view.stars, lines=view.lines, panels=view.panels, strips=view.strips, fluxRange=view.flux_range,
         measure=view.measure,
         zoom=_tools_of(figures, BoxZoomTool),
-        drags=[*_tools_of(figures, PanTool), *_tools_of([parts.left, parts.right], (PanTool, BoxZoomTool, LassoSelectTool))],
+        drags=_tools_of(figures, PanTool) + _tools_of(maps, PanTool, BoxZoomTool, LassoSelectTool),
         said=[panel.select_one(dict(name='measured')) for panel in view.panels],
         stretches=[panel.select_one(dict(name='stretch')) for panel in view.panels],
         pixels=[[pixels.start, pixels.stop] for pixels in grid.detectors.values()],
@@ -417,7 +421,8 @@ def _hands(parts: Parts, grid: Grid) -> dict[str, Any]:
 
 def _embedded(parts: Parts, grid: Grid) -> tuple[str, dict[str, str]]:
     "The parts as a script, and the places they go to"
-    roots = dict(scores=parts.scores, table=parts.table, spectrum=parts.spectrum.layout, left=parts.left, right=parts.right)
+    maps = dict(left=parts.left, right=parts.right)
+    roots = dict(scores=parts.scores, table=parts.table, spectrum=parts.spectrum.layout, **maps)
     document = Document()
     for root in roots.values():
         document.add_root(root)
@@ -434,7 +439,13 @@ def _half_precision(values: np.ndarray) -> str:
     "Numbers, deflated"
     return pack_bytes(np.ascontiguousarray(values, '<f2').tobytes())
 
-def _for_script(parts: Parts, table: pd.DataFrame, scores: pd.DataFrame, votes: pd.DataFrame | None, command: str) -> dict:
+def _for_script(
+    parts: Parts,
+    table: pd.DataFrame,   # Of the page
+    scores: pd.DataFrame,  # Of all stars
+    votes: pd.DataFrame | None,
+    command: str,          # That adds a star's spectrum
+) -> dict:
     "What the script must know"
     given = _votes_of(scores, votes) if votes is not None else np.full(len(scores), np.nan)
     return dict(
@@ -453,7 +464,8 @@ def _figure(fig: Figure, caption: str) -> str:
     fig.savefig(buffer, format='png', dpi=100)
     data = base64.b64encode(buffer.getvalue()).decode()
     text = escape(caption)
-    return f'<figure><img loading=lazy alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    image = f'<img loading=lazy alt="{text}" src="data:image/png;base64,{data}">'
+    return f'<figure>{image}<figcaption>{text}</figcaption></figure>'
 
 def _training(info: dict) -> str:
     "How the model was trained, as HTML"
@@ -501,8 +513,9 @@ def _assembled(parts: Parts, table: pd.DataFrame, scores: pd.DataFrame, grid: Gr
     oddest = table[table.anomaly.notna()].sort_values('rank').head(_ODDEST).to_dict('records')
     elements = sorted({name.split()[0] for _, name in known_lines(grid.wave)})
     script = ''.join(web_text(name) for name in _SCRIPTS)
+    maps = dict(colours=list(parts.looks), colour='anomaly', planes=list(parts.planes), chosen=parts.chosen)
     return render('report.html', first=_first(scores)._asdict(), oddest=oddest, kinds=_kinds(scores), elements=elements,
-                  divs=divs, colours=list(parts.looks), colour='anomaly', planes=list(parts.planes), chosen=parts.chosen,
+                  divs=divs, **maps,
                   style=web_text('report.css'), bokeh=bokeh_scripts(), script=script, models=models, **words)
 
 def write_report(
@@ -518,6 +531,9 @@ def write_report(
     "Score spectra and write a page about them"
     if isinstance(spectra, (str, Path)):
         spectra = SpectraStore(spectra)
+    if beyond := [row for row in show if not 0 <= row < len(spectra)]:
+        raise ValueError(f'row {beyond[0]} is to be shown, but there are {len(spectra):,} spectra: '
+                         f'give numbers from 0 to {len(spectra) - 1:,}')
     scores = _ranked(model, spectra, votes)
     starred = np.flatnonzero(_votes_of(scores, votes) == 1) if votes is not None else []
     wanted = list(dict.fromkeys([*map(int, show), *map(int, starred)]))

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from bokeh.layouts import gridplot
 from bokeh.models import (
-    BoxAnnotation, BoxSelectTool, BoxZoomTool, CDSView, CategoricalColorMapper, CategoricalMarkerMapper, ColumnDataSource,
+    BoxAnnotation, BoxSelectTool, BoxZoomTool, CDSView, CategoricalColorMapper, CategoricalMarkerMapper,
+    ColumnDataSource,
     CustomJS, DataTable, Glyph, HoverTool, Label, LassoSelectTool, LinearColorMapper, NumberFormatter, PanTool, Range1d,
     ResetTool, SaveTool, ScientificFormatter, Span, StringFormatter, TableColumn, TapTool, WheelZoomTool,
 )
@@ -125,7 +126,13 @@ def _zoom_tools() -> list:
     return [BoxZoomTool(dimensions='width'), PanTool(dimensions='width'),
             WheelZoomTool(dimensions='width', modifiers='ctrl'), ResetTool(), SaveTool()]
 
-def _flux_panel(name: str, source: ColumnDataSource, lines: ColumnDataSource, x_range: Range1d, y_range: Range1d) -> figure:
+def _flux_panel(
+    name: str,                 # Of the detector
+    source: ColumnDataSource,  # `star_columns`
+    lines: ColumnDataSource,   # Names of lines
+    x_range: Range1d,
+    y_range: Range1d,
+) -> figure:
     "Flux on one detector"
     p = _plain_figure(_PANEL_HEIGHT, x_range=x_range, y_range=y_range, tools=_zoom_tools(), name=f'flux {name}',
                       y_axis_label='flux')
@@ -321,8 +328,8 @@ def ranked_table(
 ) -> DataTable:
     "Stars by rank, to sort and choose in"
     columns = [_table_column(name, title) for name, title in titles.items()]
-    return DataTable(source=source, view=view, columns=columns, index_position=None, height=height,
-                     sizing_mode='stretch_width', autosize_mode='none', row_height=_ROW_HEIGHT, reorderable=False, name='table')
+    return DataTable(source=source, view=view, columns=columns, index_position=None, height=height, name='table',
+                     sizing_mode='stretch_width', autosize_mode='none', row_height=_ROW_HEIGHT, reorderable=False)
 
 # %% ../nbs/08d_views.ipynb #52229430
 _MARGIN = 0.04  # of the axis, on either side
@@ -448,7 +455,8 @@ def score_histogram(
         p.quad(left=edges[:-1], right=edges[1:], bottom=_LOWEST, top=top, fill_color=color, line_color=None,
                fill_alpha=0.75, legend_label=words)
     if (known & flag).any():
-        p.add_layout(Span(location=float(anomaly[known & flag].min()), dimension='height', line_color=GREY, line_dash='dashed'))
+        cut = float(anomaly[known & flag].min())
+        p.add_layout(Span(location=cut, dimension='height', line_color=GREY, line_dash='dashed'))
     p.legend.background_fill_alpha = 0
     p.legend.label_text_color = GREY
     p.legend.border_line_color = None
