@@ -819,7 +819,7 @@ def report(
         '--spectra', '--top', min=0, help='Ranked stars that come with their spectra.')] = 150,
     rows: Annotated[int, typer.Option(min=1, help='Ranked stars in the table.')] = 5000,
     stars: Annotated[Optional[List[int]], typer.Option(
-        '--star', min=0, help='Row of the store that comes with its spectrum whatever its rank; may be repeated.')] = None,
+        '--star', min=0, help='Row of the store that comes with its spectrum in any case; may be repeated.')] = None,
     device: Device = None,
     quiet: Quiet = False,
 ):
