@@ -305,12 +305,12 @@ _FORMATS = dict(  # of columns
     snr=NumberFormatter(format='0'),
     chi2=NumberFormatter(format='0.00'),
     anomaly=NumberFormatter(format='0.0'),
-    p_value=ScientificFormatter(precision=1),
+    p_value=ScientificFormatter(precision=1, power_limit_low=0),
     teff=NumberFormatter(format='0'),
     logg=NumberFormatter(format='0.00'),
     fe_h=NumberFormatter(format='0.00'),
 )
-_WIDTHS = dict(rank=45, apogee_id=150, snr=45, chi2=50, anomaly=60, p_value=65, cause=60, kind=90, reason=320, vote=40)
+_WIDTHS = dict(rank=45, apogee_id=150, snr=45, chi2=50, anomaly=70, p_value=65, cause=70, kind=90, reason=320, vote=40)
 _ROW_HEIGHT = 28  # CSS pixels
 
 def _table_column(name: str, title: str) -> TableColumn:

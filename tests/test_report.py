@@ -266,3 +266,12 @@ def test_screens(browser, reports, scheme, screen):
         assert contrast(front, back) >= CONTRAST, (what, front, back)
     assert not odd
     context.close()
+
+
+def test_small_probabilities_are_not_called_zero(tab):
+    "Of every star that has one"
+    column = tab.evaluate('parts.table.columns.filter(c => c.visible).findIndex(c => c.field === "p_value")')
+    shown = tab.evaluate(f'''[...document.querySelectorAll("*")].flatMap(e => e.shadowRoot ?
+        [...e.shadowRoot.querySelectorAll(".slick-row")].map(r => r.children[{column}].textContent) : [])''')
+    assert tab.locator('.slick-row').count() > 10
+    assert all(float(text) > 0 for text in shown)
