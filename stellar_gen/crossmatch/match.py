@@ -85,16 +85,16 @@ def propagate(
     "Positions of stars at another epoch"
     a = np.radians(np.asarray(ra, float))
     d = np.radians(np.asarray(dec, float))
-    t = np.broadcast_to(np.asarray(years, float), a.shape)
+    t = np.asarray(years, float)
     known = np.isfinite(pmra) & np.isfinite(pmdec)
     east = np.where(known, pmra, 0) * t * _MAS                       # rad, towards larger right ascension
     north = np.where(known, pmdec, 0) * t * _MAS                     # rad, towards larger declination
     approach = np.asarray(radial_velocity, float) * np.asarray(parallax, float) / _KMS_PER_AU_YR  # mas/yr
     distance = 1 + np.nan_to_num(approach) * t * _MAS                # over the distance at the first epoch
-    outward = np.stack([np.cos(d)*np.cos(a), np.cos(d)*np.sin(a), np.sin(d)])      # (3,N), unit vectors
-    eastward = np.stack([-np.sin(a), np.cos(a), np.zeros_like(a)])
-    northward = np.stack([-np.sin(d)*np.cos(a), -np.sin(d)*np.sin(a), np.cos(d)])
-    x, y, z = distance*outward + east*eastward + north*northward
+    from_axis = distance*np.cos(d) - north*np.sin(d)                 # distance from the axis of the poles
+    x = from_axis*np.cos(a) - east*np.sin(a)
+    y = from_axis*np.sin(a) + east*np.cos(a)
+    z = distance*np.sin(d) + north*np.cos(d)
     new_ra = np.degrees(np.arctan2(y, x)) % 360
     new_dec = np.degrees(np.arctan2(z, np.hypot(x, y)))
     return new_ra, new_dec
@@ -102,12 +102,15 @@ def propagate(
 # %% ../../nbs/01_crossmatch.ipynb #249f3442
 _CELLS = 64  # cells of the ordering in half the width of the unit sphere: 0.9° wide
 
-def _sky_order(points):
-    "Row numbers of unit vectors (N,3), neighbours on the sky after one another"
+_BLOCK = 500_000  # points that a tree is asked about at a time
+
+def _sky_blocks(points):
+    "Row numbers of unit vectors (N,3) in blocks, neighbours on the sky after one another"
     cell = np.floor((points + 1) * _CELLS).astype(np.int64)          # (N,3), 0 to 2 * _CELLS
     side = 2*_CELLS + 1
     number = (cell[:, 0]*side + cell[:, 1])*side + cell[:, 2]
-    return np.argsort(number, kind='stable')
+    order = np.argsort(number, kind='stable')
+    return np.split(order, range(_BLOCK, len(order), _BLOCK))
 
 def _tree(points):
     "A tree of unit vectors (M,3), quick to build"
@@ -116,23 +119,27 @@ def _tree(points):
 # %% ../../nbs/01_crossmatch.ipynb #5992af71
 _FIRST_ASKED = 3  # nearest neighbours that the tree is asked for at first
 
+def _near(tree, p, rows, chord):
+    "Some rows of `p` (N,3), and rows of the tree's points closer to them than `chord`: (n,), (n,)"
+    asked = min(_FIRST_ASKED, tree.n)
+    distance, found = tree.query(p[rows], k=np.arange(1, asked + 1), distance_upper_bound=chord, workers=-1)
+    near = np.isfinite(distance)                                     # (rows, asked)
+    more = near.all(1) & (asked < tree.n)                            # (rows,) there may be further ones
+    near[more] = False
+    row, rank = np.nonzero(near)
+    left = rows[row]
+    right = found[row, rank]
+    if more.any():
+        lists = tree.query_ball_point(p[rows[more]], chord, workers=-1)
+        left = np.concatenate([left, np.repeat(rows[more], [len(o) for o in lists])])
+        right = np.concatenate([right, np.concatenate([np.asarray(o, int) for o in lists])])
+    return left, right
+
 def _neighbours(p, q, chord):
     "Rows of `p` (N,3) and of `q` (M,3) whose distance is below `chord`: (n,), (n,)"
     tree = _tree(q)
-    order = _sky_order(p)
-    asked = min(_FIRST_ASKED, len(q))
-    distance, found = tree.query(p[order], k=np.arange(1, asked + 1), distance_upper_bound=chord, workers=-1)
-    near = np.isfinite(distance)                                     # (N, asked)
-    more = near.all(1) & (asked < len(q))                            # (N,) there may be further ones
-    near[more] = False
-    row, rank = np.nonzero(near)
-    left = order[row]
-    right = found[row, rank]
-    if more.any():
-        lists = tree.query_ball_point(p[order[more]], chord, workers=-1)
-        left = np.concatenate([left, np.repeat(order[more], [len(o) for o in lists])])
-        right = np.concatenate([right, np.concatenate([np.asarray(o, int) for o in lists])])
-    return left, right
+    left, right = zip(*(_near(tree, p, rows, chord) for rows in _sky_blocks(p)))
+    return np.concatenate(left), np.concatenate(right)
 
 # %% ../../nbs/01_crossmatch.ipynb #c0765736
 _ARCSEC = np.pi / 648_000  # one arcsecond, rad
@@ -190,7 +197,10 @@ def _density(p, q):
     if len(q) <= k:
         whole_sky = max(len(q), 1) / (4*np.pi)
         return np.full(len(p), whole_sky)
-    distance, _ = _tree(q).query(p, k=[k + 1], workers=-1)           # (N,1)
+    tree = _tree(q)
+    distance = np.empty((len(p), 1))
+    for rows in _sky_blocks(p):
+        distance[rows], _ = tree.query(p[rows], k=[k + 1], workers=-1)
     return k / (np.pi * np.maximum(distance[:, 0], 1e-12)**2)
 
 # %% ../../nbs/01_crossmatch.ipynb #283eacc5
@@ -358,16 +368,16 @@ def _looks(left, right, at_left, at_right, epochs):
     right_years = _years(right, epochs[1])
     if not _has_motions(left) and not _has_motions(right):
         raise ValueError(_NO_MOTIONS)
-    new_left = _moved(left, at_left, np.median(right_years) - left_years)
-    new_right = _moved(right, at_right, np.median(left_years) - right_years)
+    def new_left(): return _moved(left, at_left, np.median(right_years) - left_years)
+    def new_right(): return _moved(right, at_right, np.median(left_years) - right_years)
     right_is_better = _has_motions(right) and np.ndim(right_years) > np.ndim(left_years)
     if _has_motions(left) and not right_is_better:
         known = _knows_motion(left)
-        return [_Look(all_left[known], all_right, new_left, at_right),
-                _Look(all_left[~known], all_right, at_left, new_right)]
+        looks = [_Look(all_left[known], all_right, new_left(), at_right)]
+        return looks if known.all() else [*looks, _Look(all_left[~known], all_right, at_left, new_right())]
     known = _knows_motion(right)
-    return [_Look(all_left, all_right[known], at_left, new_right),
-            _Look(all_left, all_right[~known], new_left, at_right)]
+    looks = [_Look(all_left, all_right[known], at_left, new_right())]
+    return looks if known.all() else [*looks, _Look(all_left, all_right[~known], new_left(), at_right)]
 
 def _seen(looks, radius):
     "The candidates of all looks together"
