@@ -15,7 +15,11 @@ from stellar_gen.simulate.stars import ABUNDANCE_SCATTER
 
 STEP = dict(teff=20, logg=.03, fe_h=-.02, vsini=1, vmacro=.3, rv=.1, a_v=.05, dib_v=2, resolution_blue=100, resolution_green=100, resolution_red=100)
 WIDTH = dict(teff=1000, logg=1, fe_h=.3, dib_v=60, resolution_blue=560, resolution_green=560, resolution_red=560) # of the population; the resolution's from fibre to fibre
-BY_KIND = dict(vsini=dict(giant=3, dwarf=15, hot=60), rv=dict(giant=.3, dwarf=.5, hot=3), a_v=dict(giant=1, dwarf=.2, hot=.2))
+BY_KIND = dict(
+    vsini=dict(giant=3, dwarf=15, hot=60, cool_dwarf=15),
+    rv=dict(giant=.3, dwarf=.5, hot=3, cool_dwarf=.5),
+    a_v=dict(giant=1, dwarf=.2, hot=.2, cool_dwarf=.2),
+)
 
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -48,6 +48,10 @@ def reconstruction(text):
     ours = t.method.str.startswith('stellar_gen').tolist()
     bars(ax[0], t.method.tolist(), t.rms.tolist(), ours, 'distance from the noiseless spectrum, rms', '{:.4f}')
     bars(ax[1], t.method.tolist(), t['encode/s'].tolist(), ours, 'spectra encoded per second (log)', '{:,.0f}', log=True)
+    ticks = [1000, 3000, 10_000, 30_000]
+    ax[1].minorticks_off()
+    ax[1].set_xlim(1000, 40_000)
+    ax[1].set_xticks(ticks, [f'{v:,}' for v in ticks])
     return fig
 
 def labels(text):
