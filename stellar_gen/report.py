@@ -293,16 +293,25 @@ class First(NamedTuple):
     warning: str
     lost: str
 
+def _how_sure(flagged: pd.Series, p_values: pd.Series) -> str:
+    "What p-values of the flagged and of all stars promise"
+    if len(flagged):
+        return (f'Of the flagged stars, no more than {_FDR:.0%} are expected to be normal, if the stars that the model '
+                f'was calibrated with are like these. The least certain of them has p = {flagged.max():.1g}. '
+                'The line in the figure is the cut.')
+    if p_values.empty:
+        return 'No star has a score.'
+    return (f'A single odd star among {len(p_values):,} is flagged from p = {_FDR / len(p_values):.1g} down; '
+            f'the least p here is {p_values.min():.1g}.')
+
 def _first(scores: pd.DataFrame) -> First:
     "How many stars, how sure, and what to be wary of"
     scored = int(scores.anomaly.notna().sum())
     flagged = int(scores.flag.sum())
     lost = len(scores) - scored
-    doubtful = f' The least certain of them has p = {scores.p_value[scores.flag].max():.1g}.' if flagged else ''
     return First(
         headline=f'{flagged:,} of {scored:,} stars do not fit' if flagged else f'All {scored:,} stars fit',
-        sure=f'Of the flagged stars, no more than {_FDR:.0%} are expected to be normal, if the stars that the model '
-             f'was calibrated with are like these.{doubtful} The line in the figure is the cut.',
+        sure=_how_sure(scores.p_value[scores.flag], scores.p_value.dropna()),
         warning='So many stars do not fit that the model most probably does not know such stars: run stellar_gen '
                 'calibrate with this survey.' if flagged > _TOO_MANY * max(scored, 1) else '',
         lost=f'{lost:,} spectra have no score: {scores.reason[scores.anomaly.isna()].iloc[0]}.' if lost else '',
