@@ -214,7 +214,10 @@ def is_refused(name, given, folder, before, *whys):
 
 def as_nobody():
     "Go on as a user who owns nothing"
-    import encodings.utf_8_sig  # noqa: F401  where the user may not read the modules of Python
+    # Where the user may not read the modules of Python, all must be there before
+    import encodings.utf_8_sig  # noqa: F401
+
+    import stellar_gen.report  # noqa: F401
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
