@@ -24,7 +24,7 @@ from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.models import BooleanFilter, BoxZoomTool, CDSView, CustomJS, InlineStyleSheet, LassoSelectTool, PanTool
 from bokeh.resources import Resources
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from ._palette import BLUE, GREEN, GREY, ORANGE, RED
@@ -488,8 +488,9 @@ def render(
     **words: Any,     # What the template names; escaped, but for what the template calls safe
 ) -> str:
     "A page out of a template"
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(web_text(template)).render(words)
+    environment = Environment(loader=FunctionLoader(web_text), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template(template).render(words)
 
 def bokeh_scripts() -> str:
     "BokehJS, as script elements of a page that stands alone"
@@ -527,6 +528,14 @@ def _assembled(parts: Parts, table: pd.DataFrame, scores: pd.DataFrame, grid: Gr
                   divs=divs, **maps,
                   style=web_text('report.css'), bokeh=bokeh_scripts(), script=script, models=models, **words)
 
+def _chosen_rows(scores: pd.DataFrame, wanted: set[int], top: int, rows: int) -> tuple[list[int], set[int]]:
+    "Rows in the table, by rank, and those of them that come with their spectra"
+    ranked = scores.sort_values('rank')
+    others = ranked.index[~ranked.index.isin(list(wanted))]
+    scored = others[np.isfinite(scores.anomaly[others])]
+    listed = wanted.union(others[:rows])
+    return [i for i in ranked.index if i in listed], wanted.union(scored[:top])
+
 def write_report(
     path: str | Path,                      # HTML file to write
     model: TrainedModel,                   # A calibrated model
@@ -545,11 +554,7 @@ def write_report(
                          f'give numbers from 0 to {len(spectra) - 1:,}')
     scores = _ranked(model, spectra, votes)
     starred = np.flatnonzero(_votes_of(scores, votes) == 1) if votes is not None else []
-    wanted = list(dict.fromkeys([*map(int, show), *map(int, starred)]))
-    others = [i for i in scores.sort_values('rank').index if i not in set(wanted)]
-    scored = [i for i in others if np.isfinite(scores.anomaly[i])]
-    carried = {*wanted, *scored[:top]}
-    listed = sorted([*wanted, *others[:rows]], key=lambda i: scores['rank'][i])
+    listed, carried = _chosen_rows(scores, {*map(int, show), *map(int, starred)}, top, rows)
     pictures, packed = _pictures(model, spectra, listed, carried)
     meta = spectra.meta
     table = _page_table(scores, _labels(model, spectra, meta), meta, listed).join(pictures)

@@ -1,5 +1,6 @@
 "What all tests share: one thread each, the repository's root, real data that developers have"
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -31,3 +32,16 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip('../shared/data is not here: it holds reference data that developers have')
     return SHARED
+
+
+@pytest.fixture(scope='module')
+def browser():
+    "Chromium, for pages as people see them"
+    chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    if not chromium:
+        pytest.skip('no chromium on this machine: apt-get install chromium')
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
+        yield b
+        b.close()

@@ -1,5 +1,4 @@
 "The report in a browser: what a person does with it, on a wide screen and on a telephone, light and dark"
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -33,18 +32,6 @@ def reports(survey, tmp_path_factory):
     scores = write_report(folder / 'one.html', model, survey, show=[7], top=30)
     write_report(folder / 'two.html', model, survey[:40], top=5)
     return folder, scores
-
-
-@pytest.fixture(scope='module')
-def browser():
-    chromium = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    if not chromium:
-        pytest.skip('no chromium on this machine: apt-get install chromium')
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
-        yield b
-        b.close()
 
 
 def listening(context):

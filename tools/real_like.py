@@ -56,9 +56,10 @@ def elsewhere(spectra: Spectra, seed: int) -> Spectra:
         snr = np.array([np.nanmedian(known[pixels]) for pixels in chips])
         wanted = np.exp(rng.uniform(-UNEQUAL, UNEQUAL, len(chips)))
         times = snr / wanted / (snr / wanted).min()                  # errors that grow, and none that shrinks
+        error = np.where(seen, np.where(seen, ivar[star], 1)**-.5, 0)
         for pixels, more in zip(chips, times):
-            error = np.where(seen, np.where(seen, ivar[star], 1)**-.5, 0)[pixels]
-            flux[star, pixels] += np.sqrt(more**2 - 1) * error * rng.standard_normal(len(error))
+            noise = error[pixels] * rng.standard_normal(pixels.stop - pixels.start)
+            flux[star, pixels] += np.sqrt(more**2 - 1) * noise
             ivar[star, pixels] /= more**2
             left, right = rng.integers(0, TRIMMED, 2)
             ivar[star, pixels.start:pixels.start + left] = 0

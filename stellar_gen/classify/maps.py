@@ -240,8 +240,6 @@ def write_map(
     title: str = 'Stars by their latents',  # Of the page
 ) -> Path:                  # `path`
     "A map as a page of its own to zoom, hover and colour in"
-    if not find_spec('bokeh'):
-        raise ValueError("the page needs bokeh: pip install 'stellar_gen[maps]'")
     if len(table) != len(latent_map.xy):
         raise ValueError(f'the table has {len(table):,} rows, the map {len(latent_map.xy):,} stars')
     from bokeh.embed import file_html

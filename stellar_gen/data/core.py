@@ -643,7 +643,8 @@ def plot_spectra(
     axes = np.ravel(ax)
     for i, one in enumerate(axes):
         _plot_one(one, spectra[i], bad, lines, **kwargs)
-    axes[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
+    frames = {f', {frame} frame' for frame in spectra.meta.get('frame', ['rest'])}
+    axes[-1].set_xlabel(f'wavelength (Å, vacuum{frames.pop() if len(frames) == 1 else ""})')
     return axes
 
 # %% ../../nbs/00_data.ipynb #c2e75e07

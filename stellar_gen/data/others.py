@@ -202,7 +202,7 @@ def _read_galah(path, hdus: list) -> _Read:
     named = _SOBJECT.match(Path(path).name)
     if named is None:
         raise ValueError(f'{path}: its name does not begin with a sobject_id, and nothing else says which star it is')
-    ivar = _ivar(flux[None], (relative * flux)[None])[0]
+    ivar = _ivar(flux[None], np.abs(relative * flux)[None])[0]
     wave = air_to_vacuum(_galah_waves(header, flux.size))
     release = 4 if len(hdus) > 5 else 3
     star = _star(
