@@ -251,6 +251,14 @@ def _meta(table: pd.DataFrame, path: Path, first: int) -> pd.DataFrame:
     meta.insert(0, 'apogee_id', ids)
     return meta.assign(filetype='mmu', file=_printable(path.name), row=range(first, first + len(table)))
 
+def _why_not(off: float, negative: int, flux: np.ndarray, usable: np.ndarray) -> str:
+    "What is wrong with a spectrum (P,), Å off the grid, with so many negative `ivar`; empty if nothing is"
+    if not off <= _TOLERANCE:
+        return f'its wavelengths are not those of the APOGEE grid (up to {off:.2f} Å off)'
+    if negative:
+        return f'{negative:,} pixels have a negative ivar'
+    return _why_unusable(flux, usable)
+
 def _spectra_of(rows: _Rows, path: Path, first: int) -> tuple[Spectra | None, list[str]]:
     "Usable rows, of which the first has this number in the file, and a line for each of the others"
     n, names = len(rows.meta), list(rows.lists)
@@ -267,12 +275,7 @@ def _spectra_of(rows: _Rows, path: Path, first: int) -> tuple[Spectra | None, li
     ivar[~_known(flux, ivar)] = 0
     usable = (ivar > 0) & ((bits & int(BAD_PIXELS)) == 0) & (flux != 0)
     for i in whole:
-        if not off[i] <= _TOLERANCE:
-            why[i] = f'its wavelengths are not those of the APOGEE grid (up to {off[i]:.2f} Å off)'
-        elif negative[i]:
-            why[i] = f'{negative[i]:,} pixels have a negative ivar'
-        else:
-            why[i] = _why_unusable(flux[i], usable[i])
+        why[i] = _why_not(off[i], negative[i], flux[i], usable[i])
     keep = np.flatnonzero([not reason for reason in why])
     problems = [f'{_printable(path)}: row {first + i}: {reason}' for i, reason in enumerate(why) if reason]
     if not len(keep):
