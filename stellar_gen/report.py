@@ -10,6 +10,7 @@ __all__ = ['plot_star', 'plot_losses', 'plot_latents', 'rerank', 'First', 'Parts
 import base64
 import hashlib
 import io
+import warnings
 from collections.abc import Sequence
 from datetime import date
 from html import escape
@@ -284,6 +285,7 @@ def _page_table(scores: pd.DataFrame, labels: pd.DataFrame, meta: pd.DataFrame, 
 # %% ../nbs/08e_report.ipynb #3b65f2f7
 _FDR = 0.01        # share of the flagged that may be normal stars
 _TOO_MANY = 0.2    # of the stars
+_SAMPLE = 20       # stars from which on such a share says something of the model
 _ODDEST = 5        # stars that are named first
 
 class First(NamedTuple):
@@ -304,16 +306,24 @@ def _how_sure(flagged: pd.Series, p_values: pd.Series) -> str:
     return (f'A single odd star among {len(p_values):,} is flagged from p = {_FDR / len(p_values):.1g} down; '
             f'the least p here is {p_values.min():.1g}.')
 
+def _headline(flagged: int, scored: int) -> str:
+    "How many stars do not fit, of how many"
+    if scored == 1:
+        return 'The star does not fit' if flagged else 'The star fits'
+    if flagged:
+        return f'{flagged:,} of {scored:,} stars {"does" if flagged == 1 else "do"} not fit'
+    return f'All {scored:,} stars fit' if scored else 'No star has a score'
+
 def _first(scores: pd.DataFrame) -> First:
     "How many stars, how sure, and what to be wary of"
     scored = int(scores.anomaly.notna().sum())
     flagged = int(scores.flag.sum())
     lost = len(scores) - scored
     return First(
-        headline=f'{flagged:,} of {scored:,} stars do not fit' if flagged else f'All {scored:,} stars fit',
+        headline=_headline(flagged, scored),
         sure=_how_sure(scores.p_value[scores.flag], scores.p_value.dropna()),
         warning='So many stars do not fit that the model most probably does not know such stars: run stellar_gen '
-                'calibrate with this survey.' if flagged > _TOO_MANY * max(scored, 1) else '',
+                'calibrate with this survey.' if scored >= _SAMPLE and flagged > _TOO_MANY * scored else '',
         lost=f'{lost:,} spectra have no score: {scores.reason[scores.anomaly.isna()].iloc[0]}.' if lost else '',
     )
 
@@ -505,6 +515,9 @@ def _ranked(model, spectra, votes):
         scores.insert(0, 'apogee_id', [f'row {i}' for i in range(len(scores))])
     scores['apogee_id'] = scores.apogee_id.astype(str)
     scores.insert(1, 'group', meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else '')
+    unknown = [] if votes is None else sorted(set(votes.apogee_id.astype(str)) - set(scores.apogee_id))
+    if unknown:
+        warnings.warn(f'{len(unknown):,} stars of the votes are not among these spectra (first: {unknown[0]})')
     interest = pd.Series(scores.anomaly if votes is None else rerank(scores, votes))
     rank = interest.rank(ascending=False, method='first', na_option='bottom')
     scores.insert(0, 'rank', rank.astype(int).to_numpy())

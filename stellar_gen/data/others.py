@@ -71,10 +71,15 @@ def _onto(
     new_wave: np.ndarray,  # Wavelengths (Q,) of a detector of the grid
 ) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (Q,); 0 where nothing is known
     "A stretch of pixels on a grid, with as much information per ångström"
+    if lost := np.isnan(wave).sum():
+        raise ValueError(f'{lost:,} of its {len(wave):,} wavelengths are no numbers')
     if len(wave) < 2 or not (np.diff(wave) > 0).all():
         raise ValueError('its wavelengths do not increase')
     slack = _SAME_PIXEL * (wave[1] - wave[0])
     inside = (new_wave >= wave[0] - slack) & (new_wave <= wave[-1] + slack)
+    if not inside.any():
+        theirs, ours = (f'{w[0]:.1f} to {w[-1]:.1f} Å' for w in (wave, new_wave))
+        raise ValueError(f'its wavelengths, {theirs}, are none of the grid\'s, {ours}')
     at = np.interp(new_wave[inside], wave, np.arange(len(wave)))
     new_flux, new_ivar = np.zeros((2, len(new_wave)))
     if _is_copied(at):

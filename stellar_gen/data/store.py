@@ -243,7 +243,9 @@ class SpectraStore:
         paths = self.meta['path'] if 'path' in self.meta else pd.Series(dtype=str)
         part = np.repeat(range(len(self._counts)), list(self._counts.values()))[:len(paths)]
         came = failures.path.map(dict(zip(paths, part)))  # the batch in which rows of that file came, if any did
-        last = failures[~(came > failures.part)].drop_duplicates(['path', 'error'], keep='last')
+        states = zip(failures['size'], failures.path)
+        there_now = np.array([size < 0 and Path(path).exists() for size, path in states], bool)
+        last = failures[~(came > failures.part) & ~there_now].drop_duplicates(['path', 'error'], keep='last')
         return last[['path', 'error']].reset_index(drop=True)
 
     def array(
@@ -579,6 +581,8 @@ def ingest(
 ) -> SpectraStore:              # The store; `failed` says what is not in it
     "Put files into a store; run again, it completes what is missing"
     files, of_mmu = spectra_files(paths)
+    if files and not of_mmu and not any(path.exists() for path in files):
+        raise ValueError(f'{_printable(files[0])}: no such file or folder, and nothing else to read: {out} is not made')
     store = _store_for(out, files, visits, survey)
     with store._writing():
         pass  # nothing may be new, and leftovers go all the same

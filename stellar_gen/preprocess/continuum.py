@@ -105,7 +105,7 @@ def _basis(pixels, deg):
     return chebyshev.chebvander(np.linspace(-1, 1, pixels), deg)
 
 def _coefficients(flux, ivar, basis):
-    "Weighted least squares of spectra (N,m) on one basis (m,k): coefficients (N,k), `NaN` with too few good pixels"
+    "Coefficients (N,k) of spectra (N,m) on a basis (m,k), `NaN` with too few good pixels, and their covariance (N,k,k)"
     k = basis.shape[1]
     good = ivar > 0                                                  # (N,m)
     enough = good.sum(1) >= 2*k                                      # (N,)
@@ -116,19 +116,26 @@ def _coefficients(flux, ivar, basis):
     left = (weight @ pairs).reshape(-1, k, k)                        # (N,k,k)
     left[~enough] = np.eye(k)
     right = (weight * values) @ basis                                # (N,k)
-    solved = np.linalg.solve(left + _RIDGE*np.eye(k), right[:, :, None])
-    return np.where(enough[:, None], solved[:, :, 0], np.nan)
+    inverse = np.linalg.inv(left + _RIDGE*np.eye(k))                 # (N,k,k)
+    solved = (inverse @ right[:, :, None])[:, :, 0]
+    return np.where(enough[:, None], solved, np.nan), inverse / total[:, None, None]
 
 # %% ../../nbs/02_preprocess.ipynb #d9ac0438
+_LEAST_CERTAIN = 3.  # errors of a pixel that the error of the continuum may be
+
 def fit_continuum(
     flux: np.ndarray,    # Flux on one detector (N,p)
     ivar: np.ndarray,    # Inverse variance (N,p); 0 marks no information
     pixels: np.ndarray,  # Numbers (on this detector) of the pixels to fit
     deg: int = 4,        # Degree of the Chebyshev polynomial
-) -> np.ndarray:         # (N,p); `NaN` for a star with fewer good pixels than twice the coefficients
+) -> np.ndarray:         # (N,p); `NaN` with fewer good pixels than twice the coefficients, and where it is uncertain
     "Continuum of many stars by weighted Chebyshev fits in one linear solve"
     basis = _basis(flux.shape[1], deg)
-    return _coefficients(flux[:, pixels], ivar[:, pixels], basis[pixels]) @ basis.T
+    pairs = (basis[:, :, None] * basis[:, None]).reshape(len(basis), -1)         # (p, k*k)
+    coefficients, covariance = _coefficients(flux[:, pixels], ivar[:, pixels], basis[pixels])
+    variance = covariance.reshape(len(flux), -1) @ pairs.T                       # (N,p)
+    certain = variance * ivar < _LEAST_CERTAIN**2
+    return np.where(certain, coefficients @ basis.T, np.nan)
 
 # %% ../../nbs/02_preprocess.ipynb #37cdf128
 _DEGREE = 4  # of the polynomials, for the pixels and the correction that are packaged

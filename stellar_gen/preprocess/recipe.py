@@ -98,7 +98,9 @@ def _on_grid(spectra, grid):
         return spectra if spectra.grid == grid else spectra.replace(wave=grid)
     theirs = f'{len(wave)} pixels from {wave[0]:.1f} to {wave[-1]:.1f} Å'
     ours = f'{len(grid)} from {grid.wave[0]:.1f} to {grid.wave[-1]:.1f} Å'
-    raise ValueError(f'the spectra have {theirs}, the recipe was made for {ours}: put them on its grid')
+    alike = wave[0] < grid.wave[-1] and grid.wave[0] < wave[-1]
+    remedy = 'put them on its grid (resample)' if alike else 'train a model of such spectra (stellar_gen train)'
+    raise ValueError(f'the spectra have {theirs}, the recipe was made for {ours}: {remedy}')
 
 def _check_lost(spectra):
     "An error if nothing is left of some spectra"
@@ -186,7 +188,7 @@ class UnmaskedWarning(UserWarning):
 
 def _count_unmasked(spectra: Spectra, recipe: Recipe) -> np.ndarray:
     "How many spectra have no bitmask that the recipe needs, in how many no bit is set, and how many there are (3,)"
-    masks = any(name == 'mask' for name, _ in recipe.steps)
+    masks = any(name == 'mask' for name, _ in recipe.steps) and len(spectra.grid) == len(recipe.grid)
     without = len(spectra) if masks and spectra.bitmask is None else 0
     empty = 0 if not masks or spectra.bitmask is None else int((~spectra.bitmask.any(1)).sum())
     return np.array([without, empty, len(spectra)])
