@@ -2,8 +2,10 @@
 import re
 from configparser import ConfigParser
 from pathlib import Path
+
 from setuptools import find_packages, setup
 
+EXTRAS = ('interop', 'big', 'access', 'flows', 'explain', 'maps', 'docs')
 here = Path(__file__).parent
 ini = ConfigParser(delimiters=['='])
 ini.read(here/'settings.ini', encoding='utf-8')
@@ -13,6 +15,12 @@ cfg = ini['DEFAULT']
 readme = (here/'README.md').read_text(encoding='utf-8')
 readme = re.sub(r'(!\[[^\]]*\]\()(?!https?:)([^)]+)', rf"\1{cfg['git_url']}/raw/{cfg['branch']}/\2", readme)
 readme = re.sub(r'(\]\()(?!https?:|#)([^)]+)', rf"\1{cfg['git_url']}/blob/{cfg['branch']}/\2", readme)
+
+# Developers have all extras, but JupyterLab, which no test needs.
+extras = {name: cfg[f'{name}_requirements'].split() for name in EXTRAS}
+everything = [requirement for requirements in extras.values() for requirement in requirements]
+extras['dev'] = cfg['dev_requirements'].split() + everything
+extras['notebooks'] = cfg['notebooks_requirements'].split() + everything
 
 setup(
     name=cfg['lib_name'],
@@ -49,7 +57,10 @@ setup(
     package_data={'stellar_gen': ['assets/*', 'assets/*/*', 'web/*', 'py.typed', '*.mplstyle']},
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={**(extras := {k:cfg[f'{k}_requirements'].split() for k in ('interop','big','access','flows','explain','maps','docs')}), 'dev': cfg['dev_requirements'].split() + sum(extras.values(), [])},
-    entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': ['stellar_gen=stellar_gen._modidx:d']}, # nbdev: links to our pages, here and in other projects' documentation
+    extras_require=extras,
+    entry_points={
+        'console_scripts': cfg['console_scripts'].split(),
+        'nbdev': ['stellar_gen=stellar_gen._modidx:d'],  # links to our pages, here and in other projects' documentation
+    },
     zip_safe=False,
 )
