@@ -113,7 +113,7 @@ def check(scenario: Scenario, folder: Path, most: int = MOST) -> int:
     kills = 0
     for n in np.unique(np.linspace(1, number, most).round().astype(int)):
         place = begun(f'{n}')
-        if not killed_at(n, lambda: scenario.work(place)):  # a thread may make one call more or less
+        if not killed_at(n, lambda place=place: scenario.work(place)):  # a thread may make one call more or less
             assert n > number // 2 and scenario.value(place) == 'new'
             continue
         kills += 1
@@ -156,6 +156,7 @@ def tables(suffix):
 
 def models():
     import torch
+
     from stellar_gen.model import TrainedModel, load_model, save_model
     from stellar_gen.preprocess import Recipe
     from stellar_gen.vae import SpectraVAE
@@ -169,6 +170,7 @@ def models():
 
 def checkpoints():
     import torch
+
     from stellar_gen.train.callbacks import _read_state, _write_state
 
     def write(place, name):
@@ -275,6 +277,7 @@ def test_download_goes_on(tmp_path):
 def test_training_goes_on(tmp_path):
     "A training of two epochs: whatever moment it is killed at, the next run ends at the model of one left in peace"
     import torch
+
     from stellar_gen.model import load_model
     from stellar_gen.simulate import simulate
     from stellar_gen.train import train_store

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from forked_kills import in_a_copy, watch
 
 pytestmark = [
@@ -55,10 +56,11 @@ def given():
     import tempfile
 
     import pandas as pd
+
     from stellar_gen.data import SpectraStore, sample_paths, sample_spectra
     from stellar_gen.model import load_model
-    from stellar_gen.train.learner import prepared_store
     from stellar_gen.simulate import simulate
+    from stellar_gen.train.learner import prepared_store
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / 'files').mkdir()
@@ -78,6 +80,7 @@ def given():
 def archive(ids):
     "A server of three stars, whose names are in a file"
     import pandas as pd
+
     from stellar_gen.archive import conf, sas_paths
     from stellar_gen.data import sample_spectra, write_apstar
     star = sample_spectra()[1]
@@ -192,7 +195,7 @@ def test_signals(name, given, place):
         folder.mkdir()
         at = iter(range(1, calls + 1))
 
-        def interrupt():
+        def interrupt(at=at, moment=moment, number=number):
             if next(at, None) == 1 + int(moment * calls):
                 os.kill(os.getpid(), number)
 

@@ -13,7 +13,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from json_trees import setting, with_change
 
 pytestmark = pytest.mark.xdist_group('fuzz')
@@ -93,6 +95,7 @@ def originals(place):
     import gzip
 
     from astropy.io import fits
+
     from stellar_gen.data import sample_paths, sample_spectra, write_apstar
     star = sample_spectra()[1]
     spectrum = write_apstar(star, place / 'star.fits').read_bytes()
@@ -323,6 +326,7 @@ def test_stores(place):
 def test_models(place):
     "A model with other values in its configuration, sealed anew or without digests"
     import torch
+
     from stellar_gen.data import Grid
     from stellar_gen.model import TrainedModel, _sealed, load_model, save_model
     from stellar_gen.preprocess import Recipe

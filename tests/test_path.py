@@ -60,6 +60,7 @@ def survey():
 def bytes_of(star, row):
     "An apStar file"
     import tempfile
+
     from stellar_gen.data import write_apstar
     known = star.meta.assign(apogee_id=row.apogee_id, ra=row.ra, dec=row.dec, telescope=row.telescope, field=row.field)
     with tempfile.TemporaryDirectory() as folder:

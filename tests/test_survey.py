@@ -209,6 +209,7 @@ def test_a_store_gives_the_same_scores(model, folder, normal):
 def test_the_command_takes_it(model, folder, normal):
     "`stellar_gen score` and `classify` ask the model what its grid is"
     from typer.testing import CliRunner
+
     from stellar_gen.cli import app
     if not (folder / 'normal').exists():
         normal.save(folder / 'normal')
@@ -222,6 +223,7 @@ def test_the_command_takes_it(model, folder, normal):
 def test_the_command_trains_on_it(folder, recipe):
     "`stellar_gen train` by the recipe of the grid, or by one in a file; a file that holds none is refused in a line"
     from typer.testing import CliRunner
+
     from stellar_gen.cli import app
     from stellar_gen.model import load_model
     toy_survey(150, seed=5).save(folder / 'few')

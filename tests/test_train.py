@@ -74,6 +74,7 @@ def test_killed_training_goes_on(survey, tmp_path):
 def test_the_training_pass_is_one_graph():
     "Compiled as a whole, the pass gives what it gives as it stands"
     import torch
+
     from stellar_gen.vae import SpectraVAE
     torch.manual_seed(0)
     net = SpectraVAE(n_pix=500, **TINY).train()

@@ -2,13 +2,15 @@
 from pathlib import Path
 from typing import assert_type
 
-import numpy as np, pandas as pd
+import numpy as np
+import pandas as pd
+
 from stellar_gen.anomaly import score
 from stellar_gen.classify import classify
-from stellar_gen.data import Spectra,concat,sample_spectra
+from stellar_gen.data import Spectra, concat, sample_spectra
 from stellar_gen.generate import generate
 from stellar_gen.simulate import simulate
-from stellar_gen.train import TrainedModel,encode,load_model
+from stellar_gen.train import TrainedModel, encode, load_model
 
 stars = sample_spectra()
 assert_type(stars, Spectra)

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans
 
 from stellar_gen.data.core import APOGEE, CHIPS
 from stellar_gen.simulate.calibration import label_terms, usual_flux
-from stellar_gen.simulate.stars import ALPHA_ELEMENTS, in_grid, MANGANESE_SLOPE, STAR_TYPES, _ON_GRID
+from stellar_gen.simulate.stars import _ON_GRID, ALPHA_ELEMENTS, MANGANESE_SLOPE, STAR_TYPES, in_grid
 
 OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'/'calibration.npz'
 PIVOT = np.array([4750., 2.5, -.1, .08])   # K, dex, dex, dex: the middle of the giants

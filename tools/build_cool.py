@@ -19,11 +19,11 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from stellar_gen.data import APOGEE, BAD_PIXELS, Spectra
-from stellar_gen.instrument import transfer
-from stellar_gen.preprocess import Recipe
-from stellar_gen.simulate.calibration import usual_flux
-from stellar_gen.simulate.stars import _ON_GRID
+from stellar_gen.data import APOGEE, BAD_PIXELS, Spectra  # noqa: E402
+from stellar_gen.instrument import transfer  # noqa: E402
+from stellar_gen.preprocess import Recipe  # noqa: E402
+from stellar_gen.simulate.calibration import usual_flux  # noqa: E402
+from stellar_gen.simulate.stars import _ON_GRID  # noqa: E402
 
 OUT = ROOT / 'stellar_gen' / 'assets' / 'cool.npz'
 DATA = ROOT.parent / 'shared' / 'data' / 'real'
@@ -171,7 +171,7 @@ def read_stars(folder):
     found = {name: load(folder, name) for name in ('visits', 'combined', 'aspcap_m_dwarfs')}
     stars = []
     for star_id, spectral_type in STARS.items():
-        for flux, var, table in found.values():
+        for flux, var, table in found.values():  # noqa: B007
             rows = np.flatnonzero(table.apogee_id == star_id)
             if len(rows):
                 break

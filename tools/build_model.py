@@ -24,10 +24,10 @@ import torch
 from real_like import elsewhere, real_like
 from stellar_gen.anomaly import calibrate
 from stellar_gen.anomaly.reference import persistent_share
-from stellar_gen.classify.labels import label_inputs, LabelInputs, learn_labels_from, set_label_floor
-from stellar_gen.data.core import concat, Spectra
+from stellar_gen.classify.labels import LabelInputs, label_inputs, learn_labels_from, set_label_floor
+from stellar_gen.data.core import Spectra, concat
 from stellar_gen.generate import learn_prior
-from stellar_gen.model import draw, evaluate, latent_use, load_model, save_model, TrainedModel
+from stellar_gen.model import TrainedModel, draw, evaluate, latent_use, load_model, save_model
 from stellar_gen.simulate import simulate, simulate_store, true_flux
 from stellar_gen.train import train_store
 

@@ -3,11 +3,13 @@
 Each file keeps its original layout (HDU order, header cards, rows), cut to the HDUs that are read, in the
 survey's own single precision, gzipped without a time stamp so that a rebuild gives the same bytes.
 """
-import gzip, io
+import gzip
+import io
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+
 from wheels import open_wheel
 
 OUT = Path(__file__).parent.parent/'stellar_gen'/'assets'

