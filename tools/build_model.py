@@ -40,7 +40,8 @@ REAL_TRAINED = 4000     # like real ones, among the stars trained on
 STEPS = ['train', 'error', 'labels', 'floor', 'reference']
 LABEL_STARS = 6000      # like real ones, to learn labels from
 FLOOR_STARS = 1500      # like real ones, that the floor of the labels' errors is measured on
-SCALES = dict(teff=.011, logg=.136, fe_h=.079, alpha_m=.039)  # how far labels of 1,651 giants are from DR10's corrected ones, rms; Teff as a share
+# How far labels of 1,651 giants are from DR10's corrected ones, rms; Teff as a share
+SCALES = dict(teff=.011, logg=.136, fe_h=.079, alpha_m=.039)
 NORMAL_REAL = .6        # share of the normal stars that are like real ones
 NORMAL_CLEAN = .33      # share of those that are recorded as well as their errors say
 NORMAL_MIX = dict(giant=52, dwarf=25, hot=10, cool_dwarf=13)  # of the others: every star needs a hundred neighbours
@@ -54,10 +55,11 @@ A variational autoencoder of APOGEE spectra with {latent} latents, {params:,} pa
 `load_model('{name}')` loads it.
 
 **Trained on** {n_train:,} stars for {epochs} epochs ({hours:.1f} hours on two CPU cores) by
-`tools/build_model.py`: a tenth of them like real giants and dwarfs, the others simulated: giants, dwarfs, cool dwarfs down to 2,400 K and hot stars up to 40,000 K, with the abundances of
-twenty elements, rotation, residual velocities, interstellar bands, sky, telluric lines, persistence and the other
-nuisances of `stellar_gen.simulate`, S/N 20 to 400. The simulator is calibrated on real stars: 900 giants of DR10, dwarfs
-of 4,200 to 7,000 K, and real M dwarfs; no spectrum of a single star was trained on.
+`tools/build_model.py`: a tenth of them like real giants and dwarfs, the others simulated: giants, dwarfs, cool dwarfs
+down to 2,400 K and hot stars up to 40,000 K, with the abundances of twenty elements, rotation, residual velocities,
+interstellar bands, sky, telluric lines, persistence and the other nuisances of `stellar_gen.simulate`, S/N 20 to 400.
+The simulator is calibrated on real stars: 900 giants of DR10, dwarfs of 4,200 to 7,000 K, and real M dwarfs; no
+spectrum of a single star was trained on.
 
 **Label scale.** Teff, log g, [Fe/H] and [alpha/M] of giants are on the scale of DR10 (Ness et al. 2015), those of dwarfs
 from 4,200 to 7,000 K on that of El-Badry et al. (2018), which differ from DR17's by up to 170 K for dwarfs; those of

@@ -1,4 +1,7 @@
-"Run notebooks and store their outputs: all of `nbs/`, or those named; `--slow` runs the slow cells too, which otherwise keep what they printed"
+"""Run notebooks and store their outputs: all of `nbs/`, or those named
+
+`--slow` runs the slow cells too, which otherwise keep what they printed.
+"""
 import os
 import sys
 import time

