@@ -1,6 +1,7 @@
 "The repository is in step with itself"
 import ast
 import configparser
+import datetime
 import io
 import json
 import pickle
@@ -207,14 +208,91 @@ def test_figures_of_the_benchmarks_are_in_sync(root):
     prints('benchmarks/plots.py', '--check', cwd=root)
 
 
-def test_versions_agree(root):
-    from stellar_gen import __version__
+def settings_of(root):
+    "What settings.ini says of the package"
     ini = configparser.ConfigParser(delimiters=['='])
     ini.read(root / 'settings.ini')
-    assert ini['DEFAULT']['version'] == __version__
-    assert re.search(rf'^## {re.escape(__version__)}\b', (root / 'CHANGELOG.md').read_text(), re.M)
-    assert f'version: {__version__}\n' in (root / 'CITATION.cff').read_text()
-    assert f'version = {{{__version__}}}' in (root / 'nbs' / 'citation.qmd').read_text()
+    return ini['DEFAULT']
+
+
+@pytest.fixture
+def stated(root):
+    "What each file of metadata says, by its name"
+    import yaml
+    return dict(cff=yaml.safe_load((root / 'CITATION.cff').read_text()),
+                zenodo=json.loads((root / '.zenodo.json').read_text()),
+                codemeta=json.loads((root / 'codemeta.json').read_text()),
+                recipe=yaml.safe_load((root / 'conda' / 'recipe.yaml').read_text()))
+
+
+def test_version_and_date_agree(root, stated):
+    "In every place that tools/release.py writes to, as each format's own reader sees it"
+    from release import disagreements
+    from stellar_gen import __version__
+    assert disagreements(root, __version__) == []
+    versions = [settings_of(root)['version'], *(stated[name]['version'] for name in ('cff', 'zenodo', 'codemeta')),
+                stated['recipe']['context']['version']]
+    assert set(versions) == {__version__}
+    dates = [str(stated['cff']['date-released']), stated['zenodo']['publication_date'],
+             stated['codemeta']['datePublished'], stated['codemeta']['dateModified']]
+    assert len(set(dates)) == 1 and datetime.date.fromisoformat(dates[0])
+
+
+def test_authors_licence_and_words_agree(root, stated):
+    "Who made it, what it is, under which licence and where, as settings.ini says"
+    says = settings_of(root)
+    cff, zenodo, codemeta = (stated[name] for name in ('cff', 'zenodo', 'codemeta'))
+    about = stated['recipe']['about']
+    made_by = [files[0]['name'] for files in (cff['authors'], zenodo['creators'], codemeta['author'])]
+    assert set(made_by) == {says['author']}
+    assert codemeta['author'][0]['email'] == says['author_email']
+    assert says['license'] == 'apache2' and 'Apache License' in (root / 'LICENSE').read_text()[:200]
+    licences = {cff['license'], zenodo['license'], about['license'], codemeta['license'].rpartition('/')[2]}
+    assert licences == {'Apache-2.0'} and "license='Apache-2.0'" in (root / 'setup.py').read_text()
+    assert cff['keywords'] == zenodo['keywords'] == codemeta['keywords'] == says['keywords'].split()
+    assert {codemeta['description'], about['summary']} == {says['description']}
+    assert {codemeta['codeRepository'], cff['repository-code'], about['repository']} == {says['git_url']}
+    site = says['doc_host'] + says['doc_baseurl'] + '/'
+    assert {codemeta['softwareHelp'], cff['url'], about['homepage']} == {site}
+    assert codemeta['programmingLanguage'][0]['version'] == '>=' + says['min_python']
+    assert stated['recipe']['context']['python_min'] == says['min_python']
+
+
+def test_recipe_asks_for_what_pip_asks_for(root, stated):
+    "Under the names that conda-forge has for it"
+    there = {'torch': 'pytorch', 'matplotlib': 'matplotlib-base', 'dask[array]': 'dask-core'}
+    asked = re.findall(r'(\S+?)([<>=]\S*)', settings_of(root)['requirements'])
+    wanted = [f'{there.get(name, name)} {versions}' for name, versions in asked]
+    assert stated['recipe']['requirements']['run'][1:] == wanted
+
+
+def test_release_is_written_everywhere(root, tmp_path):
+    "Version and date reach every place, and a tag of another version is refused"
+    import release
+    for name in {*release.VERSIONS, *release.DATES, 'CHANGELOG.md'}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, tmp_path / name)
+    release.prepare(tmp_path, '7.8.9', '2031-02-03')
+    assert release.disagreements(tmp_path, '7.8.9') == []
+    assert set(sum(release.stated(tmp_path, release.DATES).values(), [])) == {'2031-02-03'}
+    assert len(release.disagreements(tmp_path, '7.9.0')) == len(release.VERSIONS) + 1
+
+
+def test_figures_of_the_paper_were_measured(root):
+    "Each of its results stands in the benchmarks or in the README; each work cited is in its bibliography, and cited"
+    paper = (root / 'paper' / 'paper.md').read_text()
+    measured = (root / 'benchmarks' / 'README.md').read_text() + (root / 'README.md').read_text()
+    results = paper.split('# What was measured')[1].split('\n# ')[0]
+    known = [float(o) for o in numbers(measured)]
+    assert len(numbers(results)) > 15
+    assert not [o for o in numbers(results) if not any(rounds_to(m, o) for m in known)]
+    cited = set(re.findall(r'@(\w+)', paper.split('---')[2]))
+    assert cited == set(re.findall(r'^@\w+\{(\w+),', (root / 'paper' / 'paper.bib').read_text(), re.M))
+
+
+def test_tools_and_tests_have_no_loose_ends(root):
+    r = subprocess.run([sys.executable, '-m', 'ruff', 'check', '--quiet'], cwd=root, capture_output=True, text=True)
+    assert r.returncode == 0, r.stdout[-3000:]
 
 
 def test_one_quarto_config(root):

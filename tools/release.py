@@ -26,6 +26,7 @@ VERSIONS = {  # Where the version stands, by file
 DATES = {  # Where the day of the release stands
     'CITATION.cff': r'^date-released: (.+)$',
     'codemeta.json': r'^  "date(?:Published|Modified)": "(.+)",$',
+    '.zenodo.json': r'^  "publication_date": "(.+)",$',
 }
 NEXT = '## Unreleased'
 
