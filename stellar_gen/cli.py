@@ -52,7 +52,7 @@ Inputs = Annotated[List[Path], typer.Argument(
     readable=False,  # a file that cannot be read costs its own line, not the others their rows
     metavar='[MODEL] SPECTRA...', help='A model folder (without one: apogee-16, which comes with the package), and '
     'FITS files, folders of them, catalogs of the Multimodal Universe, or stores.')]
-Table = Annotated[Path, typer.Option(help='Table to write: .csv, .parquet or .ecsv.')]
+Table = Annotated[Path, typer.Option(help='Table to write: .csv, .ecsv, .fits, .vot or .parquet.')]
 
 # %% ../nbs/09_cli.ipynb #7626e3d2
 def _say(quiet, text):

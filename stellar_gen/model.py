@@ -30,6 +30,7 @@ from safetensors.torch import load_file, save_file
 
 from .data.core import Grid, Spectra
 from .data.files import _complete, _printable, whole
+from .data.sources import as_spectra
 from .data.store import SpectraStore
 from .preprocess.recipe import _count_unmasked, _warn_unmasked, Recipe
 from .vae.network import Fit, ivar_with_scatter, SpectraVAE
@@ -403,14 +404,13 @@ def _told_labels(
 
 def prepared(
     model: TrainedModel,              # A model
-    spectra,                          # `Spectra` as read, a store, or the path of one
+    spectra,                          # Whatever `as_spectra` takes: `Spectra` as read, a store, its path, files, ...
     rows: int = 1024,                 # Spectra at a time
     keep_lost: bool | None = None,    # Keep stars that preparing leaves nothing of; default for a store only
     only: np.ndarray | None = None,   # Row numbers to take; default all
 ) -> Iterator[Prepared]:              # Some rows at a time
     "Spectra prepared by the model's own recipe"
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
+    spectra = as_spectra(spectra)
     stored = isinstance(spectra, SpectraStore)
     done = stored and _prepared_by(spectra, model.recipe)
     keep_lost = stored if keep_lost is None else keep_lost
@@ -479,10 +479,12 @@ def _reconstruct_store(model: TrainedModel, spectra, bs: int, out: Path) -> Spec
 # %% ../nbs/04b_model.ipynb #e41d4bcc
 def encode(
     model: TrainedModel,  # A model
-    spectra,              # `Spectra` as read, or a store
+    spectra,              # Whatever `as_spectra` takes: `Spectra` as read, a store, its path, files, ...
+    resample: bool = False,  # Put spectra of other wavelengths on the model's grid
 ) -> pd.DataFrame:        # `apogee_id` (if known), `z0`, `z1`, ... and their errors `e_z0`, ..., one row per spectrum
     "Latents of spectra; `NaN` of those without a usable pixel"
     net = model.net.eval()
+    spectra = as_spectra(spectra, model.grid, resample)
     tables = []
     for ready, labels, known in prepared(model, spectra, keep_lost=True):
         latents = np.empty((len(ready), net.latent), np.float32)

@@ -9,7 +9,6 @@ __all__ = ['flag', 'with_flags', 'score']
 import warnings
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ import pandas as pd
 import torch
 
 from ..data.core import Spectra
-from ..data.store import SpectraStore
+from ..data.sources import as_spectra
 from ..preprocess.recipe import at_rest
 from ..simulate.kinds import KINDS, kinds_on, Size
 from ..vae.losses import log_likelihood
@@ -309,18 +308,18 @@ def checked_reference(
 # %% ../../nbs/05d_scoring.ipynb #ef3f28f4
 def score(
     model: TrainedModel,    # A calibrated model
-    spectra: Spectra | SpectraStore | str | Path,  # As read, or a store
+    spectra: Any,           # Whatever `as_spectra` takes: `Spectra` as read, a store, its path, files, ...
     fdr: float = 0.01,      # False-discovery rate of `flag`
     # Stars with a smaller `p_value` are put to rest, and get a reason: the oddest 500, or this share of all if more
     explain: float = 0.01,
     samples: int = 0,       # Draws of the latents for `logp`; 0 for the Laplace approximation
     details: bool = False,  # Give the indicators and the latents too
     most: int | None = None,  # Stars that get a reason at most, in place of 500 or the share `explain`
+    resample: bool = False,  # Put spectra of other wavelengths on the model's grid
 ) -> pd.DataFrame:          # One row per spectrum: `anomaly` (sigma), `p_value`, `flag`, `cause`, `kind`, `reason`, ...
     "How odd each star is, and why"
     reference = checked_reference(model)
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
+    spectra = as_spectra(spectra, model.grid, resample)
     if not len(spectra):
         raise ValueError('there are no spectra to score')
     scored = []

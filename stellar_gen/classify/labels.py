@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from torch import nn, Tensor
 
 from .reading import joined, learn_reading, Pixels, pixels_of, Reading, relative_residual
 from ..data.core import Spectra
+from ..data.sources import as_spectra
 from ..data.store import SpectraStore
 from ..preprocess.recipe import at_rest
 from ..train.learner import split_by_star
@@ -643,8 +644,7 @@ def learn_labels(
     **kwargs,                                      # Passed to `LabelNet` (`hidden`, `members`)
 ) -> TrainedModel:                                 # The same model
     "Learn to read labels from latents, and from what is drawn and left of each spectrum"
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
+    spectra = as_spectra(spectra)
     parts: list[Pixels] | None = [] if len(spectra) <= _LARGE else None
     inputs = label_inputs(model, spectra, parts)
     pixels = joined(parts) if parts else None
@@ -840,14 +840,14 @@ def _inputs_at_rest(model, ready, told):
 
 # %% ../../nbs/06_classify.ipynb #83c5e1b8
 def classify(
-    model: TrainedModel,                           # A model that has learned labels
-    spectra: Spectra | SpectraStore | str | Path,  # Spectra as read, or a store
-    abstain: bool = True,                          # Withhold what the spectra do not tell
+    model: TrainedModel,     # A model that has learned labels
+    spectra: Any,            # Whatever `as_spectra` takes: `Spectra` as read, a store, its path, files, ...
+    abstain: bool = True,    # Withhold what the spectra do not tell
+    resample: bool = False,  # Put spectra of other wavelengths on the model's grid
 ) -> pd.DataFrame:  # `snr`, `velocity` (km/s off), `chi2`, `misfit`; labels, `e_...`; types by `teff`, `logg`
     "Labels and types of stars with errors; the `reason` where any is withheld, or errors are large; a row per spectrum"
     labeller = labeller_of(model)
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
+    spectra = as_spectra(spectra, model.grid, resample)
     if not len(spectra):
         raise ValueError('there are no spectra to classify')
     tables = []

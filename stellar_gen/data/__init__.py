@@ -7,10 +7,13 @@ if TYPE_CHECKING:
     from .mmu import *
     from .others import *
     from .store import *
+    from .columns import *
     from .tables import *
     from .interop import *
+    from .sources import *
+    from .datasets import *
     from ..instrument import *
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.others', 'data.store', 'data.tables', 'data.interop', 'instrument'])
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.others', 'data.store', 'data.columns', 'data.tables', 'data.interop', 'data.sources', 'data.datasets', 'instrument'])

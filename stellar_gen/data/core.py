@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['C_KMS', 'APOGEE_WAVE', 'CHIPS', 'APOGEE', 'APOGEE_PIXMASK', 'STARFLAG', 'ASPCAPFLAG', 'PARAMFLAG', 'BAD_PIXELS',
-           'LINES', 'Grid', 'decode', 'as_frame', 'Spectra', 'concat', 'plot_spectra']
+           'FLUX_UNIT', 'IVAR_UNIT', 'LINES', 'Grid', 'decode', 'as_frame', 'Spectra', 'concat', 'plot_spectra']
 
 # %% ../../nbs/00_data.ipynb #507be002
+import csv
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntFlag
 from html import escape
@@ -26,6 +27,12 @@ from astropy.table import Table
 # %% ../../nbs/00_data.ipynb #01b7154d
 C_KMS = 299792.458         # speed of light, km/s
 _SAME_WAVELENGTH = 1e-9    # relative difference up to which two wavelengths are the same
+
+def _in_angstrom(wave) -> np.ndarray:
+    "Wavelengths as numbers, Å; those with a unit of astropy are turned into Å"
+    if isinstance(wave, u.Quantity):
+        wave = wave.to_value(u.AA, u.spectral())
+    return np.asarray(wave, float)
 
 def _same_waves(one: np.ndarray, other: np.ndarray) -> bool:
     "Whether two arrays hold the same wavelengths"
@@ -80,13 +87,13 @@ def _checked_detectors(
 @dataclass(frozen=True, eq=False)
 class Grid:
     "Where the pixels of a survey lie"
-    wave: np.ndarray          # Wavelengths (P,), vacuum Å, increasing
+    wave: np.ndarray          # Wavelengths (P,), vacuum Å or with a unit of astropy, increasing
     detectors: dict[str, slice] = field(default_factory=dict)  # Pixels of each detector; default one, `all`
     resolution: float = np.nan  # Resolving power, wavelength over FWHM; NaN if unknown
     name: str = ''            # Of the survey
 
     def __post_init__(self):
-        wave = np.asarray(self.wave, float)
+        wave = _in_angstrom(self.wave)
         if wave.ndim != 1:
             raise ValueError(f'wave has shape {wave.shape}: a grid is one row of wavelengths')
         if not (np.diff(wave) > 0).all():
@@ -102,7 +109,7 @@ class Grid:
         "The grid of these wavelengths"
         if isinstance(wave, Grid):
             return wave
-        wave = np.asarray(wave, float)
+        wave = _in_angstrom(wave)
         return APOGEE if _same_waves(wave, APOGEE.wave) else cls(wave)
 
     def __len__(self) -> int:
@@ -436,19 +443,54 @@ def _check_numbers(flux: np.ndarray, ivar: np.ndarray) -> None:
         raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra (first: row {bad.any(1).argmax()}) have a '
                          'negative or non-finite ivar, or ivar>0 beside a non-finite flux: set their ivar to 0')
 
+# %% ../../nbs/00_data.ipynb #56d6122e
+FLUX_UNIT = '1e-17 erg / (s cm2 Angstrom)'   # of the survey's fluxes
+IVAR_UNIT = '1e34 s2 cm4 Angstrom2 / erg2'     # of their inverse variances
+_LONGEST_CELL = 2**27  # bytes of a spectrum in a cell of an ECSV file: 170 kB, where Python's csv stops at 128 kB
+csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+
+def _flux_scale(
+    unit,               # Of a flux
+    wave: np.ndarray,   # Wavelengths (P,), Å
+) -> float | np.ndarray:  # One number, or one for each pixel (P,)
+    "What a flux in a unit is to be multiplied with to be in the survey's"
+    unit = u.Unit(unit)
+    if unit == u.dimensionless_unscaled:
+        return 1.
+    if not unit.is_equivalent(u.Unit(FLUX_UNIT), u.spectral_density(1 * u.AA)):
+        raise ValueError(f'the flux is in {unit}, which is no flux density: give it in {FLUX_UNIT}, in Jy, '
+                         'or without a unit')
+    if unit.is_equivalent(u.Unit(FLUX_UNIT)):
+        return unit.to(FLUX_UNIT)
+    return unit.to(FLUX_UNIT, np.ones(len(wave)), u.spectral_density(wave * u.AA))
+
+def _in_flux_unit(flux, ivar, wave: np.ndarray) -> tuple[Any, Any]:
+    "Flux and inverse variance (...,P) in the survey's unit, where they have units of astropy"
+    if not isinstance(flux, u.Quantity) and not isinstance(ivar, u.Quantity):
+        return flux, ivar
+    if not isinstance(flux, u.Quantity) or not isinstance(ivar, u.Quantity):
+        with_unit, without = ('flux', 'ivar') if isinstance(flux, u.Quantity) else ('ivar', 'flux')
+        raise ValueError(f'{with_unit} has a unit and {without} has none: give both with their units, or neither')
+    if not ivar.unit.is_equivalent(flux.unit**-2):
+        raise ValueError(f'flux is in {flux.unit} and ivar in {ivar.unit}: the unit of ivar must be that of 1/flux²')
+    scale = _flux_scale(flux.unit, wave)
+    flux_value, ivar_value = (np.asarray(x, float) for x in (flux.value, ivar.to_value(flux.unit**-2)))
+    return flux_value * scale, ivar_value / scale**2  # in 64 bits: squares of small units are beyond 32
+
 # %% ../../nbs/00_data.ipynb #5b040996
 class Spectra:
     "N spectra on one wavelength grid, with their uncertainties and a table of what is known about each"
 
     def __init__(
         self,
-        wave: Grid | np.ndarray,  # Grid of P pixels, or its wavelengths (P,), vacuum Å, increasing
-        flux: np.ndarray,         # Flux (N,P), or (P,) for one spectrum
+        wave: Grid | np.ndarray,  # Grid of P pixels, or its wavelengths (P,), vacuum Å or with a unit, increasing
+        flux: np.ndarray,         # Flux (N,P), or (P,) for one spectrum; with a unit of astropy or without
         ivar: np.ndarray,         # Inverse variance of `flux`, same shape; 0 marks a pixel without information
         bitmask: np.ndarray | None = None,         # APOGEE_PIXMASK (N,P), or None where there is none
         meta: pd.DataFrame | Table | None = None,  # A row each: `apogee_id`, `ra`, `dec` (deg), `snr`, `teff` (K), ...
     ):
         self.grid = Grid.of(wave)
+        flux, ivar = _in_flux_unit(flux, ivar, self.grid.wave)
         self.flux = np.atleast_2d(np.asarray(flux, np.float32))
         self.ivar = np.atleast_2d(np.asarray(ivar, np.float32))
         self.bitmask = None if bitmask is None else np.atleast_2d(np.asarray(bitmask, np.int32))
@@ -469,6 +511,15 @@ class Spectra:
         bitmask = None if self.bitmask is None else self.bitmask[rows]
         meta = self.meta.iloc[np.arange(len(self))[rows]]
         return type(self)(self.grid, self.flux[rows], self.ivar[rows], bitmask, meta)
+
+    def __iter__(self) -> 'Iterator[Spectra]':  # Each spectrum as `Spectra` of one row
+        return (self[i] for i in range(len(self)))
+
+    def __add__(self, other: 'Spectra') -> 'Spectra':  # All rows of both, as `concat` gives them
+        return concat([self, other]) if isinstance(other, Spectra) else NotImplemented
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:  # The flux (N,P); what says how sure it is stays behind
+        return np.array(self.flux, dtype, copy=copy)
 
     def __repr__(self) -> str:
         wave = f', {self.wave[0]:.0f} to {self.wave[-1]:.0f} Å' if len(self.wave) else ''
@@ -531,6 +582,21 @@ class Spectra:
         from stellar_gen.data.interop import from_table
         return from_table(table)
 
+    def to_xarray(self):  # An `xarray.Dataset` over `star` and `wave`
+        "As `to_xarray`"
+        from stellar_gen.data.interop import to_xarray
+        return to_xarray(self)
+
+    def to_dask(self):  # Dask arrays by name
+        "As `to_dask`"
+        from stellar_gen.data.interop import to_dask
+        return to_dask(self)
+
+    def to_torch(self):  # A `torch.utils.data.Dataset`
+        "As `SpectraDataset`"
+        from stellar_gen.data.datasets import SpectraDataset
+        return SpectraDataset(self)
+
 # %% ../../nbs/00_data.ipynb #d8744c66
 def concat(
     spectra: Iterable[Spectra],  # On one grid
@@ -542,7 +608,7 @@ def concat(
     grid = spectra[0].grid
     if odd := sum(s.grid != grid for s in spectra):
         raise ValueError(f'{odd} of {len(spectra)} spectra are on another grid than the first '
-                         '(other wavelengths or detectors): resample them')
+                         '(other wavelengths or detectors): put them on it by to_grid(spectra, grid)')
     return Spectra(
         grid,
         np.concatenate([s.flux for s in spectra]),

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .core import APOGEE, concat, Grid, _impossible, Spectra
+from .core import APOGEE, concat, FLUX_UNIT, Grid, _impossible, IVAR_UNIT, Spectra
 from stellar_gen.data.files import (
     _check_survey, _complete, _first_survey, _GRIDS, _line, _printable, _read_all, _tidy, progress, whole,
 )
@@ -39,8 +39,9 @@ _ATTRIBUTES: dict[str, Any] = dict(
     format='stellar_gen spectra',
     version=1,
     wave_unit='Angstrom (vacuum)',
-    flux_unit='1e-17 erg / (s cm2 Angstrom)',
+    flux_unit=FLUX_UNIT,
 )
+_UNITS = dict(wave='Angstrom', flux=FLUX_UNIT, ivar=IVAR_UNIT, bitmask='')  # as xarray looks for them
 
 def is_store(
     path,         # Any path
@@ -55,7 +56,7 @@ def _make_empty(path: Path, grid: Grid, with_bitmask: bool) -> None:
     from zarr.codecs import BloscCodec
     attributes = _ATTRIBUTES | dict(grid=grid.to_dict(wave=False))
     group = zarr.open_group(path/'spectra.zarr', mode='w', zarr_format=3, attributes=attributes)
-    group.create_array('wave', data=grid.wave, dimension_names=['wave'])
+    group.create_array('wave', data=grid.wave, dimension_names=['wave'], attributes=dict(units=_UNITS['wave']))
     types = dict(flux='float32', ivar='float32') | (dict(bitmask='int32') if with_bitmask else {})
     for name, dtype in types.items():
         group.create_array(
@@ -65,6 +66,7 @@ def _make_empty(path: Path, grid: Grid, with_bitmask: bool) -> None:
             dtype=dtype,
             compressors=BloscCodec(cname='lz4', clevel=1, shuffle='bitshuffle'),
             dimension_names=['star', 'wave'],
+            attributes=dict(units=_UNITS[name]),
         )
     (path/'meta.parquet').mkdir()
 
@@ -255,6 +257,21 @@ class SpectraStore:
         "One of the arrays, for computations larger than memory"
         import dask.array as da
         return da.from_zarr(self._group[name])[:len(self)]
+
+    def to_dask(self) -> dict[str, Any]:  # Dask arrays by name, which read nothing until they are asked
+        "As `to_dask`"
+        from stellar_gen.data.interop import to_dask
+        return to_dask(self)
+
+    def to_xarray(self):  # An `xarray.Dataset`, of whose arrays nothing is read until it is asked for
+        "As `to_xarray`"
+        from stellar_gen.data.interop import to_xarray
+        return to_xarray(self)
+
+    def to_torch(self):  # A `torch.utils.data.Dataset`, which reads what it is asked for
+        "As `SpectraDataset`"
+        from stellar_gen.data.datasets import SpectraDataset
+        return SpectraDataset(self)
 
     def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
         "Rows of an array, in any order and with repeats; a stretch is read as one"

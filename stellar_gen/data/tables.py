@@ -13,16 +13,21 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import Table
+from astropy.table.meta import get_yaml_from_table
 from pandas.api.types import is_integer_dtype, is_string_dtype
 
+from .columns import Meaning, meanings
 from .core import _parts_of, as_frame, ASPCAPFLAG, _plain_column, STARFLAG
 from stellar_gen.data.files import (
     _BLOCK, _check_size, _check_there, _hdus, _is_gzip, _line, _most, _printable, _STAR_NAME, _unpacked, whole,
@@ -336,12 +341,59 @@ def _shorter(column: pd.Series, digits: int) -> pd.Series:
     values = [float(f'{value:{form}}') for value in column.to_numpy(float, na_value=np.nan).tolist()]
     return pd.Series(values, index=column.index)
 
-_WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
-    '.csv': lambda table, path: table.to_csv(path, index=False),
-    '.parquet': lambda table, path: table.to_parquet(path, index=False),
-    '.ecsv': lambda table, path: _as_table(table).write(path, format='ascii.ecsv'),
+def _described(frame: pd.DataFrame, said: dict[str, Meaning]) -> Table:
+    "A pandas table as one of astropy, with units and descriptions"
+    table = _as_table(frame)
+    for name, meaning in said.items():
+        table[name].unit = meaning.unit or None
+        table[name].description = meaning.description
+    return table
+
+# %% ../../nbs/00d_tables.ipynb #230b48d5
+def _has_gaps(column) -> bool:
+    "Whether a column of astropy has a mask with something hidden"
+    return bool(np.any(getattr(column, 'mask', False)))
+
+def _write_fits(frame: pd.DataFrame, said: dict[str, Meaning], path: Path) -> None:
+    "A FITS table with units, descriptions and gaps"
+    table = _described(frame, said)
+    table.write(path, format='fits')
+    gaps = {name: column.mask for name, column in table.columns.items() if _has_gaps(column) and column.dtype == bool}
+    with fits.open(path, mode='update') as hdus:
+        for name, missing in gaps.items():
+            hdus[1].data.view(np.ndarray)[name][missing] = 0
+        for number, name in enumerate(table.colnames, 1):
+            if name in said:
+                hdus[1].header.set(f'TCOMM{number}', said[name].description, after=f'TFORM{number}')
+
+def _notes_for_astropy(table: Table) -> dict[bytes, bytes]:
+    "What astropy looks for in a Parquet file: its description of the table, and lengths of texts"
+    notes = {'table_meta_yaml': '\n'.join(get_yaml_from_table(table))}
+    texts = {name: column for name, column in table.columns.items() if column.dtype.kind == 'U'}
+    notes |= {f'table::len::{name}': str(column.dtype.itemsize // 4) for name, column in texts.items()}
+    return {key.encode(): value.encode() for key, value in notes.items()}
+
+def _write_parquet(frame: pd.DataFrame, said: dict[str, Meaning], path: Path) -> None:
+    "A Parquet file whose fields have units and descriptions"
+    made = pa.Table.from_pandas(frame, preserve_index=False)
+    fields = [field.with_metadata(said[field.name]._asdict()) if field.name in said else field for field in made.schema]
+    notes = made.schema.metadata | _notes_for_astropy(_described(frame, said))
+    pq.write_table(made.cast(pa.schema(fields, notes)), path)
+
+def _write_votable(frame: pd.DataFrame, said: dict[str, Meaning], path: Path) -> None:
+    "A VOTable with units and descriptions"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', u.UnitsWarning)  # ångström and erg are deprecated, and in use everywhere
+        _described(frame, said).write(path, format='votable')
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, dict[str, Meaning], Path], Any]] = {
+    '.csv': lambda frame, said, path: frame.to_csv(path, index=False),
+    '.parquet': _write_parquet,
+    '.ecsv': lambda frame, said, path: _described(frame, said).write(path, format='ascii.ecsv'),
+    '.fits': _write_fits,
+    '.vot': _write_votable,
 }
-_TEXTS = ('.csv', '.ecsv')
+_TEXTS = ('.csv', '.ecsv', '.vot')
 
 def check_table_path(
     path,      # File name
@@ -349,7 +401,7 @@ def check_table_path(
     "Raise where a table cannot be written under this name"
     path = Path(path)
     if path.suffix not in _WRITERS:
-        raise ValueError(f'{path}: name a file that ends in .csv, .parquet or .ecsv')
+        raise ValueError(f'{path}: name a file that ends in .csv, .parquet, .ecsv, .fits or .vot')
     if path.is_dir():
         raise ValueError(f'{path}: is a folder, not a file to write a table to')
     folder = next(folder for folder in path.absolute().parents if folder.exists())
@@ -361,13 +413,15 @@ def check_table_path(
 
 def write_table(
     table: pd.DataFrame,  # What to write
-    path,                 # File to write, `.csv`, `.parquet` or `.ecsv`
+    path,                 # File to write, `.csv`, `.parquet`, `.ecsv`, `.fits` or `.vot`
     digits: int | None = None,  # Significant digits of numbers in a text; default all
+    said: Mapping[str, tuple[str, str]] | None = None,  # Units and descriptions of columns, beside those that are known
 ) -> Path:                # `path`
-    "Write a table: all of it, or nothing"
+    "Write a table with the units and descriptions of its columns: all of it, or nothing"
     path = check_table_path(path)
+    said = meanings(table) | {name: Meaning(*meaning) for name, meaning in (said or {}).items() if name in table}
     if digits is not None and path.suffix in _TEXTS:
         table = pd.DataFrame({name: _shorter(column, digits) for name, column in table.items()})
     with whole(path) as made:
-        _WRITERS[path.suffix](table, made)
+        _WRITERS[path.suffix](table, said, made)
     return path

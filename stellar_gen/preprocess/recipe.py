@@ -19,6 +19,7 @@ import numpy as np
 
 from ..data.core import APOGEE, BAD_PIXELS, C_KMS, Grid, Spectra
 from ..data.files import progress, whole
+from ..data.sources import check_grid
 from ..data.store import SpectraStore, is_store
 from ..instrument import doppler_shift, match_resolution
 from .continuum import continuum_normalize, inflate_sky, mask_bad
@@ -89,18 +90,10 @@ def _check_steps(steps):
             raise ValueError(f'step {name}: {e}') from None
 
 # %% ../../nbs/02b_recipe.ipynb #25354dd2
-_SAME_PIXEL = 0.1  # of a pixel's width: how far wavelengths may be apart
-
 def _on_grid(spectra, grid):
     "The spectra on the grid of a recipe, if their pixels are its pixels"
-    wave = spectra.wave
-    if len(wave) == len(grid) and (np.abs(wave - grid.wave) <= _SAME_PIXEL*np.gradient(grid.wave)).all():
-        return spectra if spectra.grid == grid else spectra.replace(wave=grid)
-    theirs = f'{len(wave)} pixels from {wave[0]:.1f} to {wave[-1]:.1f} Å'
-    ours = f'{len(grid)} from {grid.wave[0]:.1f} to {grid.wave[-1]:.1f} Å'
-    alike = wave[0] < grid.wave[-1] and grid.wave[0] < wave[-1]
-    remedy = 'put them on its grid (resample)' if alike else 'train a model of such spectra (stellar_gen train)'
-    raise ValueError(f'the spectra have {theirs}, the recipe was made for {ours}: {remedy}')
+    check_grid(spectra.wave, grid)
+    return spectra if spectra.grid == grid else spectra.replace(wave=grid)
 
 def _check_lost(spectra):
     "An error if nothing is left of some spectra"
