@@ -109,10 +109,11 @@ def from_specutils(
     wave = _in_angstrom(u.Quantity(spectrum.spectral_axis))
     order = np.argsort(wave)
     grid, bits = spectrum.meta.get('grid'), spectrum.meta.get('bitmask')
-    same_grid = isinstance(grid, Grid) and _same_waves(grid.wave, wave[order])
+    if not (isinstance(grid, Grid) and _same_waves(grid.wave, wave[order])):
+        grid = Grid.of(wave[order])
     flux, ivar = _flux_and_ivar(spectrum, wave)
     return Spectra(
-        grid if same_grid else wave[order],
+        grid,
         flux[:, order],
         ivar[:, order],
         None if bits is None else np.atleast_2d(bits)[:, order],

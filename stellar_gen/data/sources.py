@@ -105,8 +105,8 @@ class OnGrid:
         return to_grid(self.store[i], self.grid)
 
 # %% ../../nbs/00ea_sources.ipynb #49772c59
-_KNOWN = ('Spectra, a store or its path, FITS files or folders, a catalog of the Multimodal Universe, a table with flux '
-          'and ivar, an object of specutils or xarray, or a list of such')
+_KNOWN = ('Spectra, a store or its path, FITS files or folders, a catalog of the Multimodal Universe, '
+          'a table with flux and ivar, an object of specutils or xarray, or a list of such')
 
 def _holds_table(path: Path) -> bool:
     "Whether a file is a table as from `to_table`: an ECSV file, or FITS with the grid in the header of its table"
@@ -135,7 +135,7 @@ def _of_paths(paths: list[Path]) -> list[Spectra]:
         warnings.warn(f'left out {len(problems):,} of {len(paths):,} files or folders: {problems[0]}', stacklevel=4)
     return found
 
-def _of_one(source) -> Spectra | SpectraStore | None:
+def _of_one(source) -> Spectra | SpectraStore | OnGrid | None:
     "Spectra out of one object in memory; None where nobody knows it"
     if isinstance(source, Spectra | SpectraStore | OnGrid):
         return source
