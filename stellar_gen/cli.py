@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, List, Optional, Tuple
+from typing import Annotated, Any, List, NamedTuple, Optional, Tuple
 
 import typer
 
@@ -317,6 +317,10 @@ def star(
         raise typer.Exit(1)
 
 # %% ../nbs/09_cli.ipynb #8d0787dc
+_RADIUS = 1.  # arcsec
+_PLACE = ('ra', 'dec')
+_MOTION = ('pmra', 'pmdec', 'parallax', 'radial_velocity')  # by which positions are moved to another epoch
+
 def _two_years(text):
     "Two epochs out of a text like 2016.0,1999.5"
     try:
@@ -325,52 +329,157 @@ def _two_years(text):
         raise ValueError(f'--epochs {text}: give two years, as in 2016.0,1999.5') from None
     return left, right
 
-def _two_columns(text, option):
-    "Columns of the left and of the right catalog out of one name, or of two as in ra,RAJ2000; in lower case"
-    names = [name.strip() for name in text.lower().split(',')]
-    if len(names) > 2 or not all(names):
-        raise ValueError(f'{option} {text}: give the name of a column, or two, as in ra,RAJ2000')
-    return names[0], names[-1]
+def _names(text):
+    "Names of columns out of a text like teff,logg, in lower case; `None` where nothing is said"
+    return None if text is None else [name.strip() for name in text.lower().split(',') if name.strip()]
 
-def _check_position(path, table, names):
-    "Refuse a catalog without its columns of position"
-    if missing := [name for name in names if name not in table]:
-        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {", ".join(list(table)[:12])}: '
-                         'name its columns with --ra and --dec, one name for both catalogs or LEFT,RIGHT')
+class _Side(NamedTuple):
+    "A catalog to match"
+    side: str                 # `left` or `right`
+    path: Path
+    said: dict[str, str]      # Columns to match by that the user has named, by `ra`, `dec` or `by`
+    columns: list[str] | None  # Columns to keep, in lower case; all if `None`
+
+    def option(self, what):
+        "The option that names a column of this side"
+        return f'--{self.side}-{what}'
+
+    def keeps(self, column):
+        "Whether a column is asked for"
+        return self.columns is None or column.lower() in self.columns
+
+def _side(name, path, columns, **said):
+    "A catalog to match, with the names of columns that were said"
+    return _Side(name, path, {what: column for what, column in said.items() if column}, _names(columns))
+
+def _read_side(side, needed, optional=()):
+    "The table of a side: the columns to match by (their names by `ra`, `dec` or `by`), and those to keep"
+    from stellar_gen.data.tables import read_catalog
+    names = {what: name.lower() for what, name in needed.items()}
+    table = read_catalog(side.path, side.columns, [*names.values(), *optional])
+    missing = {what: name for what, name in names.items() if name not in table}
+    if missing:
+        options = ' and '.join(side.option(what) for what in missing)
+        try:
+            read_catalog(side.path, list(missing.values()))  # which says what there is instead
+        except ValueError as error:
+            raise ValueError(f'{_error(error)}: name its columns with {options}') from error
+    return table, tuple(names.values())
+
+def _placed(side, epochs):
+    "The table of a side, and the names of its columns of position"
+    from stellar_gen.crossmatch.big import _is_hats, _open_hats
+    more = _MOTION if epochs else ()
+    if _is_hats(side.path):
+        return _open_hats(side.path, [side.said.get(what) for what in _PLACE], side.columns, more)
+    return _read_side(side, {what: side.said.get(what, what) for what in _PLACE}, more)
+
+def _in_options(error, left, right):
+    "What `crossmatch` says of its parameters, as words about files and options"
+    said = _error(error)
+    for side in (left, right):
+        for noun in ('table', 'catalog'):
+            said = said.replace(f'the {side.side} {noun}', str(side.path))
+    return said.replace('how=', '--how ').replace('radius=', '--radius ')
+
+def _asked_columns(pairs, left, right):
+    "Pairs without the columns that were read only to match by"
+    suffixes = {'_l': left, '_r': right}
+    kept = [name for name in pairs if name[-2:] not in suffixes or suffixes[name[-2:]].keeps(name[:-2])]
+    return pairs[kept]
+
+def _by_position(left, right, radius, how, epochs):
+    "Pairs of two catalogs by position, and how many rows these have"
+    from stellar_gen.crossmatch.match import crossmatch
+    years = _two_years(epochs) if epochs else (None, None)
+    radius = _RADIUS if radius is None else radius
+    (a, at_left), (b, at_right) = _placed(left, epochs), _placed(right, epochs)
+    try:
+        return crossmatch(a, b, radius, how or 'one_to_one', *zip(at_left, at_right), years), (len(a), len(b))
+    except ValueError as error:
+        raise ValueError(_in_options(error, left, right)) from error
+
+def _id_kind(names, told):
+    "What identifiers are, as the user has told, or by the name of a column"
+    from stellar_gen.crossmatch.ids import ID_KINDS
+    from stellar_gen.crossmatch.surveys import _ID_COLUMNS
+    kinds = dict(_ID_COLUMNS, apogee_id='apogee', star_id='galah_star', kic='kic')
+    known = [kinds[name] for name in names if name in kinds]
+    if told is None and not known:
+        raise ValueError(f'--by {names[0]}: what it identifies cannot be told by its name: '
+                         f'say --id-kind, one of {", ".join(ID_KINDS)}')
+    if told is not None and told not in ID_KINDS:
+        raise ValueError(f'--id-kind {told}: choose one of {", ".join(ID_KINDS)}')
+    return told or known[0]
+
+def _by_id(left, right, told):
+    "Pairs of two catalogs by identifier, and how many rows these have"
+    from stellar_gen.crossmatch.big import _is_hats
+    from stellar_gen.crossmatch.ids import match_ids
+    for side in (left, right):
+        if 'by' not in side.said:
+            raise ValueError(f'name the column of the other catalog, too: {side.option("by")}, or --by for both')
+        if _is_hats(side.path):
+            raise ValueError(f'{side.path}: HATS catalogs are matched by position: leave out --by')
+    names = [side.said['by'].lower() for side in (left, right)]
+    kind = _id_kind(names, told)
+    (a, _), (b, _) = (_read_side(side, dict(by=name)) for side, name in zip((left, right), names))
+    try:
+        return match_ids(a, b, tuple(names), kind), (len(a), len(b))
+    except ValueError as error:
+        raise ValueError(_in_options(error, left, right)) from error
+
+# %% ../nbs/09_cli.ipynb #8c1472e2
+_OfLeft = Annotated[Optional[str], typer.Option(help='As without left-, of the first catalog alone.')]
+_OfRight = Annotated[Optional[str], typer.Option(help='As without right-, of the second catalog alone.')]
+
+def _refuse_beside(which, **given):
+    "An error where options are given that have no meaning with or without another"
+    if useless := [f'--{name.replace("_", "-")}' for name, value in given.items() if value is not None]:
+        raise ValueError(f'{", ".join(useless)}: of no use {which}: leave it out')
 
 @app.command()
 def crossmatch(
-    left: Annotated[Path, typer.Argument(help='Catalog with positions in degrees.')],
+    left: Annotated[Path, typer.Argument(help='Catalog: FITS, CSV, ECSV, Parquet, VOTable, or a HATS folder.')],
     right: Annotated[Path, typer.Argument(help='Another.')],
     out: Table,
-    radius: Annotated[float, typer.Option(help='Largest separation in arcseconds.')] = 1.,
-    how: Annotated[str, typer.Option(help='one_to_one, best or all.')] = 'one_to_one',
+    radius: Annotated[Optional[float], typer.Option(help='Largest separation in arcseconds; 1 if not given.')] = None,
+    how: Annotated[Optional[str], typer.Option(help='one_to_one (if not given), best or all.')] = None,
     epochs: Annotated[Optional[str], typer.Option(
         help='Epochs of left and right, as in 2016.0,1999.5: positions are moved by the proper motions '
              'pmra, pmdec.')] = None,
-    ra: Annotated[str, typer.Option(
-        help='Column of right ascension; two where the catalogs differ, as in ra,RAJ2000.')] = 'ra',
-    dec: Annotated[str, typer.Option(help='Column of declination, likewise.')] = 'dec',
+    ra: Annotated[Optional[str], typer.Option(help='Column of right ascension in degrees; ra if not given.')] = None,
+    dec: Annotated[Optional[str], typer.Option(help='Column of declination in degrees; dec if not given.')] = None,
+    left_ra: _OfLeft = None,
+    left_dec: _OfLeft = None,
+    right_ra: _OfRight = None,
+    right_dec: _OfRight = None,
+    by: Annotated[Optional[str], typer.Option(
+        help='Match by identifier, and not by position: the column that holds it, as in apogee_id.')] = None,
+    left_by: _OfLeft = None,
+    right_by: _OfRight = None,
+    id_kind: Annotated[Optional[str], typer.Option(
+        help='What --by identifies: apogee, twomass, gaia, ...; told by the name of the column if not given.')] = None,
+    left_columns: Annotated[Optional[str], typer.Option(
+        help='Columns of the first catalog to keep, as in teff,logg; all if not given.')] = None,
+    right_columns: Annotated[Optional[str], typer.Option(help='Columns of the second.')] = None,
     quiet: Quiet = False,
 ):
-    "Match two catalogs by position."
-    from stellar_gen.crossmatch.match import crossmatch
-    from stellar_gen.data.tables import check_table_path, read_catalog, write_table
+    "Match two catalogs by position, or by identifier."
+    from stellar_gen.data.tables import check_table_path, write_table
     check_table_path(out)
     _apart([left, right], out)
-    years = _two_years(epochs) if epochs else (None, None)
-    a = read_catalog(left)
-    b = read_catalog(right)
-    columns = _two_columns(ra, '--ra'), _two_columns(dec, '--dec')
-    for path, table, names in zip((left, right), (a, b), zip(*columns)):
-        _check_position(path, table, names)
-    try:
-        pairs = crossmatch(a, b, radius, how, *columns, years)
-    except ValueError as error:
-        said = _error(error).replace('the left table', str(left)).replace('the right table', str(right))
-        raise ValueError(said) from error
-    write_table(pairs, out)
-    _say(quiet, f'{out}: {len(pairs):,} pairs of {len(a):,} and {len(b):,} rows')
+    one = _side('left', left, left_columns, ra=left_ra or ra, dec=left_dec or dec, by=left_by or by)
+    other = _side('right', right, right_columns, ra=right_ra or ra, dec=right_dec or dec, by=right_by or by)
+    if 'by' in {*one.said, *other.said}:
+        _refuse_beside('with --by', radius=radius, how=how, epochs=epochs, ra=ra, left_ra=left_ra, right_ra=right_ra,
+                       dec=dec, left_dec=left_dec, right_dec=right_dec)
+        pairs, rows = _by_id(one, other, id_kind)
+    else:
+        _refuse_beside('without --by', id_kind=id_kind)
+        pairs, rows = _by_position(one, other, radius, how, epochs)
+    write_table(_asked_columns(pairs, one, other), out)
+    _say(quiet, f'{out}: {len(pairs):,} pairs of {rows[0]:,} and {rows[1]:,} rows')
 
 # %% ../nbs/09_cli.ipynb #9273612e
 _MOST_CALIBRATING = 5000  # held-out stars that normal stars are learned from

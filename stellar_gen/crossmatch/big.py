@@ -8,6 +8,7 @@ __all__ = []
 # %% ../../nbs/01c_big.ipynb #d5dcaf9e
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -126,3 +127,41 @@ def _match_catalogs(left, right, options):
     density = _density_around(right, *(left_stars[name].to_numpy(float) for name in at_left))
     whole = _Whole(density, left.hc_structure.catalog_info.total_rows)
     return _match_tables(left_stars, right_stars, options, whole)
+
+# %% ../../nbs/01c_big.ipynb #2ab4d2da
+_PROPERTIES = ('hats.properties', 'collection.properties')  # by which a catalog, and a collection, are known
+
+def _is_hats(path):
+    "Whether a folder is a HATS catalog or a collection"
+    return any((Path(path)/name).is_file() for name in _PROPERTIES)
+
+def _spelled(path, there, names):
+    "Names as a catalog spells them; an error where it lacks one"
+    spelled = {name.lower(): name for name in there}
+    if missing := [name for name in names if name.lower() not in spelled]:
+        more = f' and {len(there) - 12} more' if len(there) > 12 else ''
+        raise ValueError(f'{path}: has no column {", ".join(missing)}; it has {", ".join(there[:12])}{more}')
+    return [spelled[name.lower()] for name in names]
+
+def _open_hats(path, at=(None, None), columns=None, optional=()):
+    """A HATS catalog in a folder, and the names of its right ascension and declination
+
+    `at`: these names, where they are not those of the catalog; `columns`: names to read, default all; `optional`:
+    further ones, which are read where they are there
+    """
+    try:
+        import lsdb
+    except ImportError:
+        raise ValueError(f"{path}: HATS catalogs need LSDB: pip install 'stellar_gen[big]'") from None
+    try:
+        catalog = lsdb.open_catalog(path, columns='all')
+    except Exception as error:  # of whatever kind: the files are not ours
+        raise ValueError(f'{path}: is no HATS catalog that LSDB can open ({" ".join(str(error).split())[:200]})') from error
+    there = list(catalog.columns)
+    info = catalog.hc_structure.catalog_info
+    at = _spelled(path, there, [at[0] or info.ra_column, at[1] or info.dec_column])
+    if columns is None:
+        return catalog, tuple(at)
+    known = [name for name in optional if name in there]
+    names = dict.fromkeys([*at, *_spelled(path, there, columns), *known])
+    return lsdb.open_catalog(path, columns=list(names)), tuple(at)
