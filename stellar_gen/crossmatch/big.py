@@ -156,7 +156,8 @@ def _open_hats(path, at=(None, None), columns=None, optional=()):
     try:
         catalog = lsdb.open_catalog(path, columns='all')
     except Exception as error:  # of whatever kind: the files are not ours
-        raise ValueError(f'{path}: is no HATS catalog that LSDB can open ({" ".join(str(error).split())[:200]})') from error
+        why = ' '.join(str(error).split())[:200]
+        raise ValueError(f'{path}: is no HATS catalog that LSDB can open ({why})') from error
     there = list(catalog.columns)
     info = catalog.hc_structure.catalog_info
     at = _spelled(path, there, [at[0] or info.ra_column, at[1] or info.dec_column])
