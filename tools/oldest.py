@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.resolve()
 AS_PINNED = {'torch'}
-TOOLS = ['nbdev', 'execnb', 'pytest', 'pytest-xdist', 'hypothesis']  # that the tests need, as in constraints.txt
+TOOLS = ['nbdev', 'execnb', 'pytest', 'pytest-xdist', 'hypothesis', 'seaborn']  # that the tests and lessons need, as in constraints.txt
 PARTS = ['tests/test_fuzz.py', 'tests/test_tampered.py', 'tests/test_notebooks.py', '-k',
          'fuzz or tampered or (00 and not 00ba) or 01_ or 01a or 01b or 02 or 03 or 04a or 04b or 05_ or 05a or 05e or 06_ '
          'or 07_ or 08 or 09']
