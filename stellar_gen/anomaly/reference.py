@@ -94,15 +94,13 @@ def nearest(
     position: np.ndarray,  # Of the stars (N,L+D+1)
     among: np.ndarray,     # Of the normal stars (R,L+D+1)
     k: int,                # How many; fewer where there are no more
-    own: bool = False,     # Whether the stars are the normal ones: then the nearest, the star itself, is left out
-    part: int = 1024,      # Stars at a time
+    own: bool = False,     # Whether the stars are the normal ones: then none is its own neighbour
 ) -> Neighbours:
     "Nearest neighbours by Euclidean distance"
-    k = min(k + own, len(among))
-    parts = [torch.cdist(some, torch.as_tensor(among)).topk(k, largest=False)
-             for some in torch.as_tensor(position).split(part)]
-    distance, rows = (torch.cat(x)[:, own:].numpy() for x in zip(*parts))
-    return Neighbours(distance, rows)
+    from sklearn.neighbors import NearestNeighbors
+    search = NearestNeighbors(n_neighbors=min(k, len(among) - own), algorithm='brute').fit(among)
+    distance, rows = search.kneighbors(None if own else position)
+    return Neighbours(distance.astype(np.float32), rows)
 
 # %% ../../nbs/05c_reference.ipynb #37a9c1a3
 MIN_SCATTER = 1e-3  # of an indicator among neighbours
