@@ -5,8 +5,8 @@ Modules are imported when they are first asked for: `import stellar_gen` takes n
 __version__ = "0.0.1"
 
 _MODULES = (
-    'data', 'instrument', 'archive', 'lookup', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'model', 'anomaly',
-    'classify', 'generate', 'measure', 'packed', 'views', 'report', 'page', 'cli',
+    'data', 'instrument', 'archive', 'lookup', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'model', 'hub',
+    'exported', 'anomaly', 'classify', 'generate', 'measure', 'packed', 'views', 'report', 'page', 'cli',
 )
 
 

@@ -636,7 +636,7 @@ def learn_labels_from(
 # %% ../../nbs/06_classify.ipynb #382ace64
 def learn_labels(
     model: TrainedModel,                           # A model; what is learned is kept in its `labeller`
-    spectra: Any,                                  # A hundred stars or more with labels, as `as_spectra` takes them
+    spectra: Any,                                  # Stars with labels in `meta`, from any source; a hundred or more
     labels: Sequence[str] = LABELS,                # Columns of `meta` to learn, `NaN` where unknown
     epochs: int = 40,                              # Passes over the stars
     seed: int = 0,                                 # Of the division, the weights and the training

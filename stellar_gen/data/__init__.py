@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from .interop import *
     from .sources import *
     from .datasets import *
+    from .desktop import *
     from ..instrument import *
 else:
     from stellar_gen._lazy import hand_on
 
-    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.others', 'data.store', 'data.columns', 'data.tables', 'data.interop', 'data.sources', 'data.datasets', 'instrument'])
+    __getattr__, __dir__, __all__ = hand_on(__name__, ['data.core', 'data.files', 'data.mmu', 'data.others', 'data.store', 'data.columns', 'data.tables', 'data.interop', 'data.sources', 'data.datasets', 'data.desktop', 'instrument'])

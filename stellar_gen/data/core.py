@@ -597,6 +597,11 @@ class Spectra:
         from stellar_gen.data.datasets import SpectraDataset
         return SpectraDataset(self)
 
+    def specviz(self, show: bool = True):  # The application of jdaviz
+        "As `specviz`"
+        from stellar_gen.data.desktop import specviz
+        return specviz(self, show)
+
 # %% ../../nbs/00_data.ipynb #d8744c66
 def concat(
     spectra: Iterable[Spectra],  # On one grid

@@ -261,6 +261,7 @@ class Decoder(nn.Module):
         self.log_scatter = nn.Parameter(torch.full((n_pix,), np.log(_SCATTER_START))) if scatter else None
         self.register_buffer('information', torch.ones(n_pix))  # ivar times flux squared, relative to its mean
         self._kept: tuple[tuple, Basis] | None = None
+        self._fixed: Basis | None = None
 
     def coefs(
         self,
@@ -306,12 +307,18 @@ class Decoder(nn.Module):
 
     def basis(self) -> Basis:
         "What each coefficient draws; kept until the weights change"
+        if self._fixed is not None:
+            return self._fixed
         weights = self.spread.weight, self.draw.weight, self.information
         state = tuple((w._version, w.data_ptr()) for w in weights)
         if self.training or self._kept is None or self._kept[0] != state:
             spectra = self.depth(torch.eye(self.spread.in_features, device=self.mean.device))
             self._kept = state, Basis(spectra, (spectra * self.information) @ spectra.t())
         return self._kept[1]
+
+    def fix_basis(self) -> None:
+        "Keep the basis of now, whatever becomes of the weights: for a copy that is never trained"
+        self._fixed = self.basis()
 
     def train(self, mode: bool = True) -> 'Decoder':
         self._kept = None  # fused optimizers change weights without counting versions
