@@ -6,7 +6,8 @@ __version__ = "0.0.1"
 
 _MODULES = (
     'data', 'instrument', 'archive', 'lookup', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'model', 'hub',
-    'exported', 'anomaly', 'classify', 'generate', 'measure', 'packed', 'views', 'report', 'page', 'cli',
+    'exported', 'anomaly', 'classify', 'generate', 'measure', 'packed', 'views', 'report', 'page',
+    'explore', 'server', 'cli',
 )
 
 

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Quiet', 'Seed', 'Device', 'TrainingDevice', 'Overwrite', 'Epochs', 'Latent', 'Model', 'Inputs', 'Table',
            'Kind', 'Release', 'AllStar', 'Labels', 'LabelColumns', 'main', 'simulate', 'ingest', 'fetch', 'star',
-           'crossmatch', 'train', 'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'run_demo', 'demo']
+           'crossmatch', 'train', 'calibrate', 'score', 'encode', 'classify', 'generate', 'report', 'explore',
+           'run_demo', 'demo']
 
 # %% ../nbs/09_cli.ipynb #9e79c05d
 import shlex
@@ -952,6 +953,59 @@ def report(
     write_table(scores.sort_values('rank'), table, _DIGITS)
     _say(quiet, f'{page}: {len(scores):,} spectra, {int(scores.flag.sum()):,} flagged')
 
+# %% ../nbs/09_cli.ipynb #0c4f50d6
+_PORT = 5006  # if nothing else listens there
+
+def _desk(model, store, scores, keep, device):
+    "A survey to look at"
+    from stellar_gen.explore import Desk
+    from stellar_gen.model import _model_folder
+    from stellar_gen.parts import folder_digest
+    loaded = _load(model, device)
+    with _about(model):
+        return Desk(loaded, store, keep, scores, folder_digest(_model_folder(model)))
+
+def _serve(desk, port, address, browser, quiet):
+    "Show a survey until the command is interrupted"
+    from stellar_gen.server import free_port, Server
+    server = Server(desk, free_port(_PORT, address) if port is None else port, address)
+    typer.echo(f'explore: {server.url}')
+    _say(quiet, 'stop it by Ctrl-C; votes are kept at once')
+    if browser:
+        typer.launch(server.url)
+    server.run()
+
+def _beside(store):
+    "Folder for what is kept of a store"
+    return store.absolute().with_name(f'{store.absolute().name}.explore')
+
+@app.command()
+def explore(
+    inputs: Annotated[List[Path], typer.Argument(
+        metavar='[MODEL] STORE',
+        help='A model folder (without one: apogee-16, which comes with the package), and a store.')],
+    scores: Annotated[Optional[Path], typer.Option(
+        help='Table that stellar_gen score wrote, to rank by; without it stars are scored while one looks.')] = None,
+    keep: Annotated[Optional[Path], typer.Option(
+        help='Folder for votes, scores and added stars; without it STORE.explore beside the store.')] = None,
+    port: Annotated[Optional[int], typer.Option(
+        min=0, max=65535, help='Port to listen on, 0 for any; without it 5006, or any if that is in use.')] = None,
+    address: Annotated[str, typer.Option(
+        help='Address to listen on. Another than this computer alone needs a token, which is printed.')] = '127.0.0.1',
+    browser: Annotated[bool, typer.Option(' /--no-browser', help='Do not open a browser.')] = True,
+    device: Device = None,
+    quiet: Quiet = False,
+):
+    "A live page of a store: look, vote, measure, compare, add stars, send lists on."
+    model, (store, *more) = _model_first(inputs)
+    _check_one_store([store, *more], 'explore shows one store', f'explore {model} STORE')
+    from stellar_gen.server import _check_panel
+    _check_panel()
+    keep = keep or _beside(store)
+    _apart([model, store, scores], keep, '--keep')
+    _check_folder(keep)
+    _serve(_desk(model, store, scores, keep, device), port, address, browser, quiet)
+
 # %% ../nbs/09_cli.ipynb #82fd6486
 _INTRO = (
     'A variational autoencoder learned {n:,} simulated stars. Below it meets {real} real spectra of the survey APOGEE, '
@@ -992,7 +1046,7 @@ def _found(scores):
 
 # %% ../nbs/09_cli.ipynb #481ef18c
 def run_demo(
-    out: str | Path,            # Folder for `model`, `scores.csv` and `report.html`; made, or written into
+    out: str | Path,            # Folder for `model`, store `stars`, `scores.csv`, `report.html`; made, or written into
     n: int = 4000,              # Simulated stars to train on, a tenth of them held out to validate and calibrate
     epochs: int = 25,           # Passes over them
     seed: int = 0,              # Seed of all random numbers
@@ -1026,6 +1080,7 @@ def run_demo(
     intro = _INTRO.format(n=n, real=real, held_out=held_out, odd=odd)
     focus = range(len(spectra) - real, len(spectra))
     scores = write_report(out / 'report.html', model, spectra, show=focus, intro=intro)
+    spectra.save(out / 'stars', overwrite=True)
     write_table(scores.sort_values('rank'), out / 'scores.csv', _DIGITS)
     for star in scores[scores.group == 'real'].itertuples():
         _say(quiet, f'      {star.apogee_id}: S/N {star.snr:.0f}, reduced chi-square {star.chi2:.2f}, '
@@ -1041,8 +1096,16 @@ def demo(
     epochs: Epochs = 25,
     seed: Seed = 0,
     device: TrainingDevice = None,
+    show: Annotated[bool, typer.Option(
+        '--explore', help='Then show it on a live page, as stellar_gen explore does.')] = False,
     quiet: Quiet = False,
 ):
     "Simulated survey, training, scores of real and simulated stars, and a report."
     page = run_demo(out, n, epochs, seed, device, quiet)
     typer.echo(f'report: {page.resolve()}')
+    model, store = out / 'model', out / 'stars'
+    if show:
+        _serve(_desk(model, store, None, _beside(store), None), None, '127.0.0.1', True, quiet)
+    else:
+        program = Path(sys.argv[0]).name if Path(sys.argv[0]).parent.name != 'bin' else sys.argv[0]
+        typer.echo(f'look at it live: {program} explore {shlex.quote(str(model))} {shlex.quote(str(store))}')

@@ -369,6 +369,10 @@ def _planes(table: pd.DataFrame) -> dict[str, Plane]:
     return {name: plane_of(table, *preset) for name, preset in _PRESETS.items()
             if preset[0] in table and preset[1] in table and table[list(preset[:2])].notna().all(axis=1).any()}
 
+def _looks(table: pd.DataFrame) -> dict[str, Look]:
+    "What maps may be coloured by"
+    return looks_of(table[[name for name in table if name not in _NO_COLOUR and not name.startswith('thumb')]])
+
 def _empty_star(grid: Grid) -> dict[str, np.ndarray]:
     "What a figure shows before a star is chosen"
     flat = np.ones(len(grid.wave))
@@ -379,11 +383,11 @@ def _parts(
     scores: pd.DataFrame,      # Of all stars
     grid: Grid,                # Of the prepared spectra
     packed: dict[str, str],    # Spectra that come along
+    looks: dict[str, Look],    # What maps may be coloured by
 ) -> Parts:
     "All parts around one source"
     source = star_source(table.drop(columns=['file'], errors='ignore'))
     shown = BooleanFilter()
-    looks = looks_of(table[[name for name in table if name not in _NO_COLOUR and not name.startswith('thumb')]])
     planes = _planes(table)
     names = [*planes, 'none']
     chosen = dict(left=names[0], right=names[1] if len(planes) > 1 else names[0])
@@ -530,11 +534,19 @@ def _command_of(spectra: Any) -> str:
 
 _SCRIPTS = ('lines.js', 'measure.js', 'theme.js', 'report.js')
 
+def _oddest(table: pd.DataFrame) -> list[dict]:
+    "The stars that are named first, as the page shows them"
+    return table[table.anomaly.notna()].sort_values('rank').head(_ODDEST).to_dict('records')
+
+def _elements(grid: Grid) -> list[str]:
+    "Elements with lines on a grid"
+    return sorted({name.split()[0] for _, name in known_lines(grid.wave)})
+
 def _assembled(parts: Parts, table: pd.DataFrame, scores: pd.DataFrame, grid: Grid, **words: Any) -> str:
     "The page as text"
     models, divs = _embedded(parts, grid)
-    oddest = table[table.anomaly.notna()].sort_values('rank').head(_ODDEST).to_dict('records')
-    elements = sorted({name.split()[0] for _, name in known_lines(grid.wave)})
+    oddest = _oddest(table)
+    elements = _elements(grid)
     script = ''.join(web_text(name) for name in _SCRIPTS)
     maps = dict(colours=list(parts.looks), colour='anomaly', planes=list(parts.planes), chosen=parts.chosen)
     return render('report.html', first=_first(scores)._asdict(), oddest=oddest, kinds=_kinds(scores), elements=elements,
@@ -572,7 +584,7 @@ def write_report(
     meta = spectra.meta
     table = _page_table(scores, _labels(model, spectra, meta), meta, listed).join(pictures)
     grid = model.recipe.grid
-    parts = _parts(table, scores, grid, packed)
+    parts = _parts(table, scores, grid, packed, _looks(table))
     page = _assembled(
         parts, table, scores, grid, title='stellar_gen report', intro=intro, carried=len(packed), spectra=packed,
         page=_for_script(parts, table, scores, votes, _command_of(spectra)), training=_training(model.info),

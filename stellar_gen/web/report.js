@@ -7,6 +7,7 @@ let parts      // Bokeh's models, by name
 let current    // slot of the chosen star
 let only       // slots that a lasso holds, while only they are shown
 let kind = ''  // of the chip that is pressed
+let live       // what a server does for a live page (explore.js); not in a report
 
 // ------------------------------------------------------------------------------------------------ packed numbers
 async function unpackBytes(text) {
@@ -67,7 +68,7 @@ function filter() {
     })
     parts.filter.booleans = shown
     const n = shown.filter(Boolean).length
-    const all = page.total > stars() ? `, the first of ${page.total.toLocaleString('en')} in rank` : ''
+    const all = page.total > stars() && !live ? `, the first of ${page.total.toLocaleString('en')} in rank` : ''
     $('count').textContent = `${n.toLocaleString('en')} of ${stars().toLocaleString('en')} stars${all}`
 }
 
@@ -160,7 +161,10 @@ function fade() {
 
 async function draw() {  // the spectrum of the chosen star, with another one laid over
     const asked = current, other = $('other').value
-    const star = await unpackSpectrum(spectra[column('row')[indexOf(asked)]])
+    if (live) for (const row of [column('row')[indexOf(asked)], other]) live.want(row)
+    const packed = spectra[column('row')[indexOf(asked)]]
+    if (!packed) return  // it is on its way
+    const star = await unpackSpectrum(packed)
     const over = spectra[other] ? await unpackSpectrum(spectra[other]) : null
     if (asked !== current || other !== $('other').value) return  // another one was chosen meanwhile
     setStar(star, over)
@@ -190,10 +194,11 @@ function showStar(i) {
     const cause = column('cause')[i]
     $('reason').textContent = (cause ? `${cause}: ` : '') + column('reason')[i]
     $('links').replaceChildren(...links(i).flatMap(a => [a, ' ']))
-    const packed = spectra[row] !== undefined
+    const packed = spectra[row] !== undefined || live !== undefined
     $('with').hidden = !packed
     $('without').hidden = packed
-    offer(i)
+    if (live) live.shown(row)
+    else offer(i)
     if (packed) draw()
     else {
         for (const [id, name] of [['thumb', 'thumb'], ['thumb-model', 'thumb_model'], ['thumb-sigma', 'thumb_sigma']])
@@ -201,7 +206,8 @@ function showStar(i) {
         $('command').textContent = page.command + ' ' + row
     }
     showVote()
-    history.replaceState(null, '', `#row=${row}`)
+    if (live) live.remember(row, idOf(i))
+    else history.replaceState(null, '', `#row=${row}`)
 }
 
 function onChoice() {
@@ -248,6 +254,7 @@ let votes = new Map()  // row: 0 or 1
 
 function readVotes() {
     for (const [row, vote] of page.votes) votes.set(row, vote)
+    if (live) return  // the server keeps them
     try {
         const kept = JSON.parse(localStorage.getItem(KEY))
         if (kept) votes = new Map(kept)
@@ -262,6 +269,7 @@ function vote(value) {
     const i = indexOf(current)
     if (i < 0) return
     const row = column('row')[i]
+    if (live) return live.vote(row, votes.get(row) === value ? null : value)
     if (votes.get(row) === value) votes.delete(row)
     else votes.set(row, value)
     keepVotes()
@@ -359,8 +367,10 @@ function interests() {  // (N,), by slot
 function rank() {
     const interest = interests()
     const slots = column('slot')
-    const order = [...slots.keys()].sort((a, b) => interest[slots[b]] - interest[slots[a]] || slots[a] - slots[b])
-    const before = parts.source.selected.indices.map(i => slots[i])
+    arrange([...slots.keys()].sort((a, b) => interest[slots[b]] - interest[slots[a]] || slots[a] - slots[b]))
+}
+
+function arrange(order) {  // the stars, by their indices
     const data = {}
     for (const [name, values] of Object.entries(parts.source.data)) {
         const moved = order.map(i => values[i])
@@ -368,7 +378,12 @@ function rank() {
     }
     data.rank = Float32Array.from(order, (_, k) => k + 1)
     data.vote = order.map(i => ({ 1: '+', 0: '−' })[votes.get(parts.source.data.row[i])] ?? '')
-    const selected = before.map(slot => data.slot.indexOf(slot))
+    replaceStars(data)
+}
+
+function replaceStars(data) {  // the same ones stay chosen
+    const slots = column('slot'), places = new Map(Array.from(data.slot, (slot, i) => [slot, i]))
+    const selected = parts.source.selected.indices.map(i => places.get(slots[i])).filter(i => i !== undefined)
     parts.filter.booleans = null
     parts.source.data = data
     parts.source.selected.indices = selected
@@ -423,6 +438,7 @@ async function loadVotes(file) {
     if (id < 0 || value < 0) return say(`${file.name}: has no columns apogee_id and vote`)
     if (rows.some(cells => !['0', '1'].includes(cells[value]))) return say(`${file.name}: a vote is 0 or 1`)
     let lost = 0
+    const changes = []
     const rowsOf = new Map()
     for (let i = 0; i < stars(); i++) {
         const name = idOf(i)
@@ -432,12 +448,18 @@ async function loadVotes(file) {
         const here = rowsOf.get(cells[id]) ?? []
         const meant = row >= 0 && here.includes(+cells[row]) ? [+cells[row]] : here
         if (!meant.length) lost++
-        for (const r of meant) votes.set(r, +cells[value])
+        for (const r of meant) changes.push([r, +cells[value]])
     }
+    const told = lost ? `${file.name}: ${lost} of ${rows.length} votes are for stars that are not on this page` : ''
+    if (live) {
+        say(told)
+        return live.votes(changes)
+    }
+    for (const [r, v] of changes) votes.set(r, v)
     keepVotes()
     rank()
     showVote()
-    say(lost ? `${file.name}: ${lost} of ${rows.length} votes are for stars that are not on this page` : '')
+    say(told)
 }
 
 const say = text => { $('message').textContent = text }
@@ -448,7 +470,9 @@ const touch = () => matchMedia('(pointer: coarse)').matches
 const glyphs = dots => [dots.glyph, dots.nonselection_glyph, dots.selection_glyph]
 
 function look(name) {
-    const { color, line, marker, legend } = parts.looks[page.colours.indexOf(name)]
+    const at = page.colours.indexOf(name)
+    const { color, line, marker } = parts.looks[at]
+    const legend = page.legends?.[at] ?? parts.looks[at].legend
     for (const figure of [parts.left, parts.right]) {
         const dots = figure.renderers.find(r => r.name === 'dots')
         for (const glyph of glyphs(dots)) glyph.setv({ fill_color: color, line_color: line, marker })
@@ -462,11 +486,15 @@ function look(name) {
     }))
 }
 
-function plane(figure, name) {
+function plane(figure, name, stay = false) {  // `stay`: where one has zoomed to
     const p = page.planes[name]
+    if (!p) return
     const dots = figure.renderers.find(r => r.name === 'dots')
     for (const glyph of glyphs(dots)) glyph.setv({ x: { field: p.x }, y: { field: p.y } })
-    const range = (r, [start, end]) => r.setv({ start, end, reset_start: start, reset_end: end })
+    const range = (r, [start, end]) => {
+        const zoomed = stay && (r.start !== r.reset_start || r.end !== r.reset_end)
+        r.setv(zoomed ? { reset_start: start, reset_end: end } : { start, end, reset_start: start, reset_end: end })
+    }
     range(figure.x_range, p.x_range)
     range(figure.y_range, p.y_range)
     figure.below[0].axis_label = p.x_label
@@ -485,6 +513,7 @@ function onKey(event) {
     const act = {
         j: () => step(1), k: () => step(-1), '+': () => vote(1), '-': () => vote(0), '/': () => $('word').focus(),
         m: () => measuring($('measure').getAttribute('aria-pressed') !== 'true'), '?': () => $('help').showModal(),
+        n: live && live.walk,
     }[event.key]
     if (!act) return
     event.preventDefault()
@@ -498,12 +527,13 @@ function listen() {
         only = undefined
         press('')
     }))
-    document.querySelectorAll('.chip').forEach(chip => chip.addEventListener('click', () =>
-        press(chip.dataset.kind === kind ? '' : chip.dataset.kind)))
-    document.querySelectorAll('.oddity').forEach(button => button.addEventListener('click', () => {
-        choose(Array.from(column('row')).indexOf(+button.dataset.row))
+    document.addEventListener('click', event => {  // buttons that come and go
+        const chip = event.target.closest('.chip'), star = event.target.closest('.oddity')
+        if (chip) press(chip.dataset.kind === kind ? '' : chip.dataset.kind)
+        if (!star) return
+        choose(Array.from(column('row')).indexOf(+star.dataset.row))
         $('star').scrollIntoView({ behavior: 'smooth', block: 'start' })
-    }))
+    })
     document.querySelectorAll('select.plane').forEach(select => select.addEventListener('input', () =>
         plane(parts[select.dataset.figure], select.value)))
     $('colour').addEventListener('input', () => look($('colour').value))
@@ -521,18 +551,18 @@ function listen() {
         if ($('load').files[0]) await loadVotes($('load').files[0])
         $('load').value = ''
     })
-    $('clear').addEventListener('click', () => {
+    $('clear')?.addEventListener('click', () => {
         votes.clear()
         keepVotes()
         rank()
         showVote()
     })
-    $('copy').addEventListener('click', () => navigator.clipboard.writeText($('command').textContent))
+    $('copy')?.addEventListener('click', () => navigator.clipboard.writeText($('command').textContent))
     $('lasso-only').addEventListener('click', () => {
         only = new Set(parts.source.selected.indices.map(i => column('slot')[i]))
         filter()
     })
-    $('lasso-save').addEventListener('click', saveChosen)
+    $('lasso-save')?.addEventListener('click', saveChosen)
     $('lasso-clear').addEventListener('click', () => {
         parts.source.selected.indices = []
         only = undefined
@@ -555,18 +585,20 @@ function press(name) {
 
 async function startReport(models) {
     parts = models
-    const halves = await unpackBytes(page.features)
-    const bits = new Uint16Array(halves.buffer)
-    features = Float64Array.from(bits, fromHalf)
+    if (page.features) {
+        const halves = await unpackBytes(page.features)
+        const bits = new Uint16Array(halves.buffer)
+        features = Float64Array.from(bits, fromHalf)
+    }
     followTheme(parts.document)
     if (touch()) for (const tool of [...parts.zoom, ...parts.drags]) tool.active = false
     columns()
     listen()
     look($('colour').value)
     readVotes()
-    if (votes.size) rank()
+    if (votes.size && !live) rank()
     filter()
-    const asked = new URLSearchParams(location.hash.slice(1)).get('row')
+    const asked = live ? live.asked() : new URLSearchParams(location.hash.slice(1)).get('row')
     const first = asked === null ? 0 : Math.max(Array.from(column('row')).indexOf(+asked), 0)
     if (stars()) choose(first)
     showVote()
