@@ -188,7 +188,7 @@ def test_votes_rank_at_once_as_the_library_does(tab, browser, reports, survey, t
     assert pd.Series(interest[there]).corr(pd.Series(-np.arange(len(there))), method='spearman') > .999
     tab.reload()
     tab.wait_for_selector(READY)
-    assert ids(tab) == after and tab.locator('#votes').inner_text().startswith('1 votes')
+    assert ids(tab) == after and tab.locator('#votes').inner_text().startswith('1 vote,')
     other = tab.context.new_page()
     other.goto(f'file://{reports[0] / "two.html"}')
     other.wait_for_selector(READY)

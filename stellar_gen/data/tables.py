@@ -354,9 +354,18 @@ def _has_gaps(column) -> bool:
     "Whether a column of astropy has a mask with something hidden"
     return bool(np.any(getattr(column, 'mask', False)))
 
+_SPELLED = str.maketrans({'±': '+-', '−': '-', 'Å': 'Angstrom'})  # what FITS has no letters for
+
+def _in_ascii(text: Any) -> Any:
+    "A text in the letters of FITS; anything else as it is"
+    if not isinstance(text, str):
+        return text
+    return text.translate(_SPELLED).encode('ascii', 'backslashreplace').decode()
+
 def _write_fits(frame: pd.DataFrame, said: dict[str, Meaning], path: Path) -> None:
     "A FITS table with units, descriptions and gaps"
-    table = _described(frame, said)
+    texts = {name: column.map(_in_ascii) for name, column in frame.items() if column.dtype.kind not in 'biuf'}
+    table = _described(frame.assign(**texts), said)
     table.write(path, format='fits')
     gaps = {name: column.mask for name, column in table.columns.items() if _has_gaps(column) and column.dtype == bool}
     with fits.open(path, mode='update') as hdus:

@@ -57,7 +57,7 @@ function filter() {
     const cause = $('cause').value
     const least = $('least').value === '' ? -Infinity : +$('least').value
     const flagged = $('flagged').checked
-    const text = ['apogee_id', 'reason', 'kind', 'group'].map(column)
+    const text = ['apogee_id', 'reason', 'kind', 'group'].map(column).filter(Boolean)
     const shown = Array.from({ length: stars() }, (_, i) => {
         if (word && !text.some(values => String(values[i]).toLowerCase().includes(word))) return false
         if (cause && column('cause')[i] !== cause) return false
@@ -282,7 +282,7 @@ function showVote() {
     const value = i < 0 ? undefined : votes.get(column('row')[i])
     $('more').setAttribute('aria-pressed', value === 1)
     $('less').setAttribute('aria-pressed', value === 0)
-    $('votes').textContent = votes.size ? `${votes.size} votes, by which the stars are ranked` : 'no votes yet'
+    $('votes').textContent = votes.size ? `${votes.size} vote${votes.size === 1 ? '' : 's'}, by which the stars are ranked` : 'no votes yet'
 }
 
 // How probably each star is wanted (N,), as stellar_gen.report.rerank: logistic regression by Newton's steps.
