@@ -7,7 +7,7 @@ __version__ = "0.0.1"
 _MODULES = (
     'data', 'instrument', 'archive', 'lookup', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'model', 'hub',
     'exported', 'estimator', 'anomaly', 'classify', 'generate', 'measure', 'packed', 'views', 'report', 'page',
-    'explore', 'server', 'cli',
+    'explore', 'server', 'cells', 'cli',
 )
 
 

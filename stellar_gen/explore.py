@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['read_votes', 'Vote', 'keep_votes', 'judge_block', 'read_scores', 'Slider', 'sliders_of', 'Made', 'make_star',
-           'keep_file', 'bring_star', 'Desk', 'Axes', 'latents_of', 'ranked_stars', 'alike', 'score_rows', 'work']
+           'keep_file', 'bring_star', 'Desk', 'Axes', 'latents_of', 'Joined', 'join_blocks', 'ranked_stars', 'alike',
+           'score_rows', 'work']
 
 # %% ../nbs/08g_explore.ipynb #12dc5924
 import hashlib
@@ -31,7 +32,7 @@ from .generate import generate, prior_of
 from .model import draw, encode, prepared, TrainedModel
 from .packed import pack_spectrum
 from .parts import _identity, Kept, Piece
-from .report import _check_votes, _FDR, _is_latent, _labels, _POSITIONS, _votes_of, rerank
+from .report import _check_votes, _FDR, _features, _is_latent, _labels, _POSITIONS, _votes_of, rerank
 from .views import thumbnail
 
 # %% ../nbs/08g_explore.ipynb #6a63914f
@@ -263,6 +264,7 @@ class Desk:
         self.axes = _axes_of(model)
         self.version = 0
         self.ranked: tuple[int, pd.DataFrame] | None = None
+        self.joined: tuple[int, Joined] | None = None
         self.spectra: OrderedDict[int, dict[str, str]] = OrderedDict()
         if not len(self.store):
             raise ValueError(f'{_printable(self.store.path)}: there are no spectra in it')
@@ -310,7 +312,9 @@ class Desk:
             with self.lock:
                 version, blocks, votes = self.version, [*self.blocks], self.votes
             if self.ranked is None or self.ranked[0] != version:
-                self.ranked = version, ranked_stars(blocks, votes, self.axes)
+                if self.joined is None or self.joined[0] != len(blocks):
+                    self.joined = len(blocks), join_blocks(blocks, self.axes)
+                self.ranked = version, ranked_stars(self.joined[1], votes)
             return self.ranked[1]
 
     def vote(self, row: int, vote: int | None) -> None:
@@ -413,26 +417,38 @@ def latents_of(
     "Latents of stars"
     return table[[name for name in table if _is_latent(name)]].to_numpy(float)
 
-def ranked_stars(
+class Joined(NamedTuple):
+    "All stars that are scored"
+    table: pd.DataFrame   # By row, with flags, and `map_1`, `map_2`
+    features: np.ndarray  # What votes tell them apart by (N,d)
+
+def join_blocks(
     blocks: Sequence[pd.DataFrame],  # From `judge_block`, in any order
-    votes: pd.DataFrame,             # From `read_votes`
     axes: Axes,                      # Of the map
     fdr: float = _FDR,               # False-discovery rate of `flag`
-) -> pd.DataFrame:                   # By rank, with `rank`, `vote` ('+', '−' or nothing), `map_1`, `map_2`
-    "Stars of some blocks by rank"
+) -> Joined:
+    "Stars of some blocks"
     if not blocks:
-        return _without_score([], [], '').assign(rank=[], vote=[], map_1=[], map_2=[])
+        return Joined(_without_score([], [], '').assign(map_1=[], map_2=[]), np.zeros((0, 0)))
     table = pd.concat(blocks, ignore_index=True).sort_values('row', ignore_index=True)
     texts = [name for name in ('type', 'group', 'nearest') if name in table]
     table = with_flags(table.assign(**{name: table[name].fillna('') for name in texts}), fdr)
-    known = _votes_by_row(table, votes)
-    interest = pd.Series(table.anomaly if known.empty else rerank(table, known))
-    rank = interest.rank(ascending=False, method='first', na_option='bottom').astype(int)
     latents = latents_of(table)
     fits = latents.shape[1] == len(axes.center)
     xy = (latents - axes.center) @ axes.directions.T if fits else np.full((len(table), 2), np.nan)
-    given = pd.Series(_votes_of(table, known)).map({1.: '+', 0.: '−'}).fillna('')
-    return table.assign(rank=rank, vote=given, map_1=xy[:, 0], map_2=xy[:, 1]).sort_values('rank', ignore_index=True)
+    return Joined(table.assign(map_1=xy[:, 0], map_2=xy[:, 1]), _features(table))
+
+def ranked_stars(
+    stars: Joined,
+    votes: pd.DataFrame,  # From `read_votes`
+) -> pd.DataFrame:        # By rank, with `rank`, `vote` ('+', '−' or nothing)
+    "Stars by anomaly and votes"
+    table, features = stars
+    known = _votes_by_row(table, votes)
+    interest = pd.Series(table.anomaly if known.empty else rerank(table, known, features))
+    rank = interest.rank(ascending=False, method='first', na_option='bottom').astype(int)
+    given = pd.Series(_votes_of(table, known), dtype=object).map({1.: '+', 0.: '−'}).fillna('')
+    return table.assign(rank=rank, vote=given).sort_values('rank', ignore_index=True)
 
 def _votes_by_row(table: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     "Votes on stars of a table; `row` counts its rows"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from html import escape
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +44,24 @@ else:
     Reference = object  # for those who ask a dataclass for its types
 
 # %% ../nbs/04b_model.ipynb #17192f84
+def _facts(model: 'TrainedModel') -> dict[str, str]:
+    "What a notebook shows of a model"
+    info, grid = model.info, model.grid
+    facts = {
+        'spectra': f'{len(grid):,} pixels, {grid.wave[0]:,.0f} to {grid.wave[-1]:,.0f} Å, {", ".join(grid.detectors)}',
+        'latents': str(model.net.latent),
+    }
+    if 'n_train' in info:
+        facts['trained with'] = f'{info["n_train"]:,} stars, {info["n_valid"]:,} held out'
+    if info.get('losses'):
+        facts['reduced chi-square'] = f'{info["losses"][-1].get("chi2", np.nan):.2f} of those held out'
+    if model.reference is not None:
+        facts['normal stars'] = f'{len(model.reference.latents):,}, by which score judges'
+    for part, use in (('labeller', 'reads'), ('prior', 'generates from')):
+        if getattr(model, part) is not None:
+            facts[use] = ', '.join(info[part]['labels'])
+    return facts
+
 @dataclass
 class TrainedModel:
     "A network, how its spectra are prepared, and how it came about"
@@ -68,6 +87,10 @@ class TrainedModel:
         trained = self.info.get('loss', {}).get('likelihood', 'normal')
         return (f'TrainedModel({len(self.grid)} pixels -> {self.net.latent} latents; {trained} likelihood in training, '
                 f'{self.likelihood} in inference; has {", ".join(parts) or "no reference"})')
+
+    def _repr_html_(self) -> str:
+        rows = ''.join(f'<tr><th>{name}</th><td>{escape(str(value))}</td></tr>' for name, value in _facts(self).items())
+        return f'<p><b>TrainedModel</b></p><table>{rows}</table>'
 
     @staticmethod
     def read_reference(path: Path) -> 'Reference':  # From a file of the model folder

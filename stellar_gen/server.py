@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from bokeh.models import ColumnDataSource, CustomJS, HoverTool, TextInput
+from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, CustomJS, HoverTool, TextInput
 from jinja2 import Environment, FunctionLoader
 
 from .data.desktop import to_samp
@@ -42,7 +42,6 @@ from .views import Look, score_histogram, star_source, web_text
 _SHOWN = ('rank', 'apogee_id', 'group', 'anomaly', 'p_value', 'flag', 'kind', 'cause', 'reason', 'snr', 'chi2', 'type',
           'teff', 'logg', 'fe_h', 'alpha_m', 'vsini', 'ra', 'dec', 'glon', 'glat', 'map_1', 'map_2', 'row', 'vote')
 _THUMBS = ('thumb', 'thumb_model', 'thumb_sigma')
-_MANY = 5000  # stars, from which on the graphics processor draws them
 
 def shown_columns(
     table: pd.DataFrame,  # From `Desk.table`
@@ -57,6 +56,15 @@ def _looks_to_come(table: pd.DataFrame) -> dict[str, Look]:
     more = pd.concat([table, kinds], ignore_index=True)
     return _looks(more[list(table)])
 
+def _legends(order: Iterable[str], looks: Mapping[str, Look], shown: pd.DataFrame) -> list[list]:
+    "What colours mean, without kinds and causes of which there is no star"
+    legends = []
+    for name in order:
+        entries = looks[name].legend if name in looks else []
+        there = set(shown[name].replace('', 'none')) if name in ('kind', 'cause') else None
+        legends.append([entry for entry in entries if there is None or entry[2] in there])
+    return legends
+
 def _page_parts(desk: Desk, table: pd.DataFrame) -> Parts:
     "All parts of the page"
     shown = shown_columns(table)
@@ -64,11 +72,17 @@ def _page_parts(desk: Desk, table: pd.DataFrame) -> Parts:
     parts = _parts(shown, table, desk.model.recipe.grid, first, _looks_to_come(shown))
     for figure in (parts.left, parts.right):
         figure.select_one(HoverTool).callback = CustomJS(code=_HOVER)
-        if len(desk.store) > _MANY:
-            figure.output_backend = 'webgl'
+        figure.select_one(dict(name='dots')).view = CDSView(filter=BooleanFilter())
+        moved = CustomJS(args=dict(figure=figure), code=_MOVED)
+        for edges in (figure.x_range, figure.y_range):
+            edges.js_on_change('start', moved)
+            edges.js_on_change('end', moved)
+        figure.js_on_event('selectiongeometry', CustomJS(args=dict(figure=figure), code=_LASSOED))
     return parts
 
 _HOVER = 'if (live) live.hover(cb_data.index.indices)'
+_MOVED = 'if (live) live.moved(figure)'
+_LASSOED = 'if (live) live.lassoed(figure, cb_obj)'
 
 # %% ../nbs/08h_server.ipynb #320976e5
 class Wire(NamedTuple):
@@ -184,13 +198,15 @@ def _answer_samp(desk: Desk, words: Mapping) -> dict:
     told = to_samp(table, f'{len(table)} stars')
     refused = told[told.status != 'samp.ok']
     if len(refused):
-        raise ValueError(f'{refused.program.iloc[0]} did not take the list: {refused.error.iloc[0] or refused.status.iloc[0]}')
+        why = refused.error.iloc[0] or refused.status.iloc[0]
+        raise ValueError(f'{refused.program.iloc[0]} did not take the list: {why}')
     return dict(what='said', said=f'{len(table):,} stars were sent to {", ".join(told.program)}')
 
 ANSWERS['samp'] = _answer_samp
 
 # %% ../nbs/08h_server.ipynb #81b10a2c
 _GROWTH = 1.25  # of the table, until it is sent again
+_LOOKED_AT = 50  # stars, among the first of which are those that are named first
 
 class Visit:
     "One tab of a browser"
@@ -221,6 +237,8 @@ class Visit:
 
     def submit(self, asked: str) -> None:
         "Answer a question in a thread of the pool"
+        if self.desk.stopped.is_set():
+            return
         self.pool.submit(lambda: self.tell(self.make(asked) if '"make"' in asked[:20] else answer(self.desk, asked)))
 
     def tell(self, words: Mapping) -> None:
@@ -258,7 +276,8 @@ class Visit:
 
     def changed(self) -> None:
         "Stars or votes are new"
-        self.pool.submit(self._send)
+        if not self.desk.stopped.is_set():
+            self.pool.submit(self._send)
 
     def _send(self) -> None:
         "Bring the page up to date"
@@ -271,10 +290,14 @@ class Visit:
             self.next_tick(partial(self._send_table, self.table, self._words('stars', self.table) | progress))
         elif known == len(self.table):
             self.table = desk.table()
-            words = self._words('ranks', self.table)
-            self.tell(words | dict(rows=self.table['row'].tolist()))
+            self.tell(self._order(self.table))
         else:
             self.tell(progress | dict(what='progress'))
+
+    def _order(self, table: pd.DataFrame) -> dict:
+        "What is said after a vote"
+        first = render('oddest.html', oddest=oddest_stars(self.desk, shown_columns(table.head(_LOOKED_AT))))
+        return dict(what='ranks', votes=_votes_in(table), oddest=first, rows=table['row'].tolist())
 
     def _words(self, what: str, table: pd.DataFrame) -> dict:
         "What is said of a table, beside the stars"
@@ -287,13 +310,14 @@ class Visit:
             kinds=render('kinds.html', kinds=_kinds(table)),
             first=_first(table)._asdict(),
             planes={name: plane._asdict() for name, plane in _planes(shown).items()},
-            legends=[looks[name].legend if name in looks else [] for name in self.parts.looks],
+            legends=_legends(self.parts.looks, looks, shown),
         )
 
     def _send_table(self, table: pd.DataFrame, words: Mapping) -> None:
         "Put all stars into the source that brings them, and colours and bars up to date"
-        self.arrived.data = dict(star_source(shown_columns(table)).data)
-        _recolour(self.parts.looks, _looks_to_come(shown_columns(table)))
+        shown = shown_columns(table)
+        self.arrived.data = dict(star_source(shown).data)
+        _recolour(self.parts.looks, _looks_to_come(shown))
         _rebar(self.parts.scores, table)
         self._say(words)
 
@@ -401,7 +425,8 @@ def page_of(
         made=f'Stars of {desk.store.path}; votes are kept in {desk.votes_path}.', training='', spectra={}, carried=0,
         done=done, total=total, sliders=bool(visit.sliders), samp=samp,
         page=dict(key='', total=total, done=done, problems=desk.problems[-1:], features=None, votes=_votes_in(table),
-                  colours=list(parts.looks), planes={name: plane._asdict() for name, plane in parts.planes.items()}),
+                  legends=_legends(parts.looks, parts.looks, shown), colours=list(parts.looks),
+                  planes={name: plane._asdict() for name, plane in parts.planes.items()}),
     )
     for name, value in words.items():
         page.add_variable(name, value)

@@ -199,7 +199,7 @@ def test_two_people_rank_together(tab, browser, served):
     tab.keyboard.press('-')
     for page in (tab, other):
         page.wait_for_function('name => idOf(0) !== name', arg=before[0])
-        assert page.evaluate('column("vote")[Array.from(column("apogee_id")).indexOf(%r)]' % before[0]) == '−'
+        assert page.evaluate('name => column("vote")[Array.from(column("apogee_id")).indexOf(name)]', before[0]) == '−'
     assert ids(tab) == ids(other)
     votes = pd.read_csv(served.keep / 'votes.csv')
     assert (votes.apogee_id.tolist(), votes.vote.tolist()) == (before[:1], [0])

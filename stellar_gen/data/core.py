@@ -602,6 +602,11 @@ class Spectra:
         from stellar_gen.data.desktop import specviz
         return specviz(self, show)
 
+    def interact(self, *args, **kwargs):  # A page for a cell of a notebook
+        "As `show_spectra`"
+        from stellar_gen.cells import show_spectra
+        return show_spectra(self, *args, **kwargs)
+
 # %% ../../nbs/00_data.ipynb #d8744c66
 def concat(
     spectra: Iterable[Spectra],  # On one grid

@@ -2,6 +2,8 @@
 const SLOW = 400     // milliseconds, after which a page says that it waits
 const MOST_KEPT = 300  // spectra that the page keeps
 const LARGEST = 100e6  // bytes of a file
+const MOST_DRAWN = 5000  // stars on a map
+const CALM = 120       // milliseconds without a move, after which a map is drawn anew
 let asked, told      // Bokeh's models with a text each: one goes to the server, the other comes from it
 let arrived          // Bokeh's source that brings the stars
 let asking = 0       // questions asked so far
@@ -13,7 +15,7 @@ let pressed = ''             // row that a server that is asked for more leads t
 
 const ask = (what, words) => { asked.value = JSON.stringify({ what, ...words, number: ++asking }) }
 const tell = text => { $('said').textContent = text }
-const rowAt = row => Array.from(column('row')).indexOf(row)
+const rowAt = row => column('row').indexOf(row)
 
 live = {
     want(row) {
@@ -40,7 +42,12 @@ live = {
         if (!rows.length) tell(`${id}: is not among the stars that are scored`)
         return rows.includes(+row) ? row : rows[0] ?? null
     },
-    vote: (row, vote) => live.votes([[row, vote]]),
+    vote(row, vote) {
+        live.votes([[row, vote]])
+        if (vote === null) votes.delete(row)  // at once; the order follows from the server
+        else votes.set(row, vote)
+        showVote()
+    },
     votes: votes => ask('votes', { votes }),
     walk() {
         const next = (neighbours.get(column('row')[indexOf(current)]) ?? []).find(row => !seen.has(row))
@@ -55,6 +62,19 @@ live = {
                 ask('look', { row })
             }
         }
+    },
+    all() {  // before other stars come
+        for (const figure of maps()) dotsOf(figure).view.filter.booleans = null
+    },
+    thin: () => maps().forEach(thin),
+    moved(figure) {
+        if (stars() <= MOST_DRAWN) return
+        clearTimeout(calm.get(figure))
+        calm.set(figure, setTimeout(() => thin(figure), CALM))
+    },
+    lassoed(figure, { geometry, final }) {
+        if (!final || geometry.type !== 'poly' || stars() <= MOST_DRAWN) return
+        setTimeout(() => { parts.source.selected.indices = inside(figure, geometry) })
     },
     lost() {
         tell('The connection to the server is lost. All votes are kept; this page comes back when the server does.')
@@ -173,6 +193,51 @@ function keepLook(row, paths) {
     const names = ['thumb', 'thumb_model', 'thumb_sigma']
     if (i >= 0) names.forEach((name, k) => { column(name)[i] = paths[k] })
     document.querySelectorAll(`#alike [data-row="${row}"] path`).forEach((path, k) => path.setAttribute('d', paths[k]))
+}
+
+// ------------------------------------------------------------------------------------------------ maps of many stars
+const calm = new Map()  // timers by map
+const maps = () => [parts.left, parts.right]
+const dotsOf = figure => figure.renderers.find(r => r.name === 'dots')
+const placesIn = figure => [column(dotsOf(figure).glyph.x.field), column(dotsOf(figure).glyph.y.field)]
+
+// Draws the highest in rank (the first, in the order of the data) and others evenly, of those that one sees.
+function thin(figure) {
+    const shown = parts.filter.booleans, n = stars()
+    const filter = dotsOf(figure).view.filter
+    if (n <= MOST_DRAWN) {
+        filter.booleans = shown
+        return
+    }
+    const [xs, ys] = placesIn(figure)
+    const { x_range: { min: left, max: right }, y_range: { min: low, max: high } } = figure
+    const seen = []
+    for (let i = 0; i < n; i++) {
+        if ((!shown || shown[i]) && xs[i] >= left && xs[i] <= right && ys[i] >= low && ys[i] <= high) seen.push(i)
+    }
+    const drawn = new Array(n).fill(false)
+    const first = seen.length > MOST_DRAWN ? MOST_DRAWN / 2 : MOST_DRAWN
+    const step = Math.max((seen.length - first) / (MOST_DRAWN - first), 1)
+    for (const i of seen.slice(0, first)) drawn[i] = true
+    for (let k = first; k < seen.length; k += step) drawn[seen[Math.floor(k)]] = true
+    for (const i of parts.source.selected.indices.slice(0, MOST_DRAWN)) drawn[i] = true
+    filter.booleans = drawn
+    const words = seen.length > MOST_DRAWN ? `${MOST_DRAWN.toLocaleString('en')} of ${seen.length.toLocaleString('en')} stars are drawn; zoom in for more` : ''
+    figure.title.text = words
+}
+
+function inside(figure, { x, y }) {  // indices of all stars in a polygon
+    const [xs, ys] = placesIn(figure), shown = parts.filter.booleans
+    const found = []
+    for (let i = 0; i < xs.length; i++) {
+        if (shown && !shown[i]) continue
+        let odd = false
+        for (let a = 0, b = x.length - 1; a < x.length; b = a++) {
+            if ((y[a] > ys[i]) !== (y[b] > ys[i]) && xs[i] < (x[b] - x[a]) * (ys[i] - y[a]) / (y[b] - y[a]) + x[a]) odd = !odd
+        }
+        if (odd) found.push(i)
+    }
+    return found
 }
 
 // ------------------------------------------------------------------------------------------------ neighbours

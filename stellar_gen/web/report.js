@@ -49,7 +49,7 @@ async function unpackSpectrum(text) {
 // ------------------------------------------------------------------------------------------------ the stars' table
 const column = name => parts.source.data[name]
 const stars = () => column('slot').length
-const indexOf = slot => Array.from(column('slot')).indexOf(slot)
+const indexOf = slot => column('slot').indexOf(slot)
 const idOf = i => column('apogee_id')[i]
 
 function filter() {
@@ -67,6 +67,7 @@ function filter() {
         return least === -Infinity || column('anomaly')[i] >= least
     })
     parts.filter.booleans = shown
+    live?.thin()
     const n = shown.filter(Boolean).length
     const all = page.total > stars() && !live ? `, the first of ${page.total.toLocaleString('en')} in rank` : ''
     $('count').textContent = `${n.toLocaleString('en')} of ${stars().toLocaleString('en')} stars${all}`
@@ -385,6 +386,7 @@ function replaceStars(data) {  // the same ones stay chosen
     const slots = column('slot'), places = new Map(Array.from(data.slot, (slot, i) => [slot, i]))
     const selected = parts.source.selected.indices.map(i => places.get(slots[i])).filter(i => i !== undefined)
     parts.filter.booleans = null
+    live?.all()
     parts.source.data = data
     parts.source.selected.indices = selected
     filter()
@@ -499,6 +501,7 @@ function plane(figure, name, stay = false) {  // `stay`: where one has zoomed to
     range(figure.y_range, p.y_range)
     figure.below[0].axis_label = p.x_label
     figure.left[0].axis_label = p.y_label
+    live?.moved(figure)
 }
 
 function columns() {  // fewer on a telephone
@@ -531,7 +534,7 @@ function listen() {
         const chip = event.target.closest('.chip'), star = event.target.closest('.oddity')
         if (chip) press(chip.dataset.kind === kind ? '' : chip.dataset.kind)
         if (!star) return
-        choose(Array.from(column('row')).indexOf(+star.dataset.row))
+        choose(column('row').indexOf(+star.dataset.row))
         $('star').scrollIntoView({ behavior: 'smooth', block: 'start' })
     })
     document.querySelectorAll('select.plane').forEach(select => select.addEventListener('input', () =>
@@ -599,7 +602,7 @@ async function startReport(models) {
     if (votes.size && !live) rank()
     filter()
     const asked = live ? live.asked() : new URLSearchParams(location.hash.slice(1)).get('row')
-    const first = asked === null ? 0 : Math.max(Array.from(column('row')).indexOf(+asked), 0)
+    const first = asked === null ? 0 : Math.max(column('row').indexOf(+asked), 0)
     if (stars()) choose(first)
     showVote()
     document.documentElement.dataset.ready = 'yes'
