@@ -5,7 +5,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-EXTRAS = ('interop', 'hub', 'onnx', 'big', 'access', 'flows', 'explain', 'maps', 'explore', 'docs')
+EXTRAS = ('interop', 'hub', 'onnx', 'track', 'big', 'access', 'flows', 'explain', 'maps', 'explore', 'docs')
 here = Path(__file__).parent
 ini = ConfigParser(delimiters=['='])
 ini.read(here/'settings.ini', encoding='utf-8')

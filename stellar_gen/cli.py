@@ -574,7 +574,8 @@ def train(
              'Its size is kept.')] = None,
     processes: Annotated[int, typer.Option(
         min=1, help='Processes to train with: one for each GPU, or on the CPU.')] = 1,
-    log: Annotated[Optional[Path], typer.Option(help='CSV file for the losses of every epoch.')] = None,
+    log: Annotated[Optional[str], typer.Option(
+        help='CSV file for the losses of every epoch; or csv, tensorboard or wandb: beside the model.')] = None,
     lr: Annotated[Optional[float], typer.Option(
         min=1e-8, help='Largest learning rate; without it 2e-3, and 5e-4 with --start.')] = None,
     batch_size: Annotated[int, typer.Option(min=2, help='Stars per batch and process.')] = 64,
@@ -588,8 +589,9 @@ def train(
     "Train a model on a store of spectra; run again after an interruption, it goes on."
     from functools import partial
     from stellar_gen.data.store import SpectraStore
+    from stellar_gen.train.callbacks import LOGS
     _apart([store, start, recipe, labels], out)
-    _apart([store, start, recipe, labels], log, '--log')
+    _apart([store, start, recipe, labels], None if log is None or log in LOGS else Path(log), '--log')
     _new(out, True, overwrite)
     n = len(SpectraStore(store))
     if n < _FEWEST_TRAINING:

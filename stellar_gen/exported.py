@@ -6,7 +6,6 @@
 __all__ = ['PARTS', 'export_part', 'export_model', 'export_onnx']
 
 # %% ../nbs/04bb_exported.ipynb #815312e6
-import copy
 import json
 import warnings
 from pathlib import Path
@@ -71,7 +70,9 @@ def _check_part(model: TrainedModel, name: str) -> _Part:
 
 def _frozen(model: TrainedModel) -> SpectraVAE:
     "A copy of the network whose basis is drawn once and for all"
-    net = copy.deepcopy(model.net).cpu().eval().requires_grad_(False)
+    net = SpectraVAE(**model.net.config)
+    net.load_state_dict(model.net.state_dict())
+    net.eval().requires_grad_(False)
     net.decoder.fix_basis()
     return net
 

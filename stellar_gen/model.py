@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'METRIC_NAMES', 'TrainedModel', 'save_model', 'packaged_models', 'is_model_name', 'load_model', 'finish',
-           'passes', 'draw', 'Prepared', 'prepared', 'result_table', 'reconstruct', 'encode', 'log_prob', 'evaluate',
-           'latent_use']
+           'save_learner', 'passes', 'draw', 'Prepared', 'prepared', 'result_table', 'reconstruct', 'encode',
+           'log_prob', 'evaluate', 'latent_use']
 
 # %% ../nbs/04b_model.ipynb #3a41b684
 import hashlib
@@ -351,13 +351,27 @@ def finish(
     **info,            # More to keep with the model
 ) -> TrainedModel:     # On the CPU, in evaluation mode
     "What remains when training is over"
-    names = [METRIC_NAMES.get(name, name) for name in learn.recorder.metric_names[1:] if name != 'time']
-    losses = [dict(zip(names, map(float, values))) for values in learn.recorder.values]
+    recorder = learn.recorder
+    names = [METRIC_NAMES.get(name, name) for name in getattr(recorder, 'metric_names', ())[1:] if name != 'time']
+    losses = [dict(zip(names, map(float, values))) for values in getattr(recorder, 'values', ())]
     training, held = learn.dls.splits
     known = dict(losses=losses, n_train=len(training), n_valid=len(held))
     if isinstance(learn.loss_func, ElboLoss):
         known['loss'] = learn.loss_func.config
     return TrainedModel(learn.model.cpu().eval(), learn.dls.recipe, known | info)
+
+# %% ../nbs/04b_model.ipynb #538c60df
+def save_learner(
+    learn: Learner,           # In whatever state it is
+    path,                     # Folder to make
+    overwrite: bool = False,  # Replace a model that is already there
+) -> Path:                    # `path`
+    "Write a model folder of what a learner has now, without a reference"
+    was_training = learn.model.training
+    try:
+        return save_model(finish(learn), path, overwrite)
+    finally:
+        learn.model.to(learn.dls.device).train(was_training)
 
 # %% ../nbs/04b_model.ipynb #f17a0003
 @torch.no_grad()

@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group('wheel')  # one worker builds it, once
 ASSETS = 17
-EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'access', 'explore', 'docs', 'dev'}
+EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
 
 

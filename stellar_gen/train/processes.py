@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fastai.basics import DataLoader
+from fastai.basics import Callback, DataLoader
 
 from ..data.files import _somebody_looks
 from ..data.store import SpectraStore
 from ..preprocess.recipe import Recipe
 from ..vae.losses import ElboLoss, named_loss
 from .learner import LR, prepared_store, spectra_dls, spectra_learner, SpectraDL
-from .callbacks import Checkpoint, KeepBest, KLWarmup, LossTable, MinuteLines
+from .callbacks import Checkpoint, KeepBest, KLWarmup, log_callback, MinuteLines
 from ..model import _is_model, finish, load_model, save_model, TrainedModel
 
 # %% ../../nbs/04c_processes.ipynb #e06d3c04
@@ -84,9 +84,10 @@ class TrainJob:
     start: str | None = None       # Model to go on from
     recipe: Recipe | None = None   # How to prepare the spectra; default as they are, or as `start` was told
     processes: int = 1             # How many train
-    log: Path | None = None        # CSV file for the losses
+    log: Path | str | None = None  # As `log_callback` takes it
     overwrite: bool = False        # Replace a model that is already there
     final: Callable | None = None  # What to do to the model before it is saved
+    cbs: Sequence[Callback] = ()   # More callbacks of fastai
     quiet: bool = True             # No progress bar, nor a line a minute where nobody would see the bar
 
     def identity(self) -> dict:
@@ -125,11 +126,11 @@ def _run_job(
     dls = spectra_dls(job.store, recipe, seed=job.seed, quiet=job.quiet, **job.batches)
     cbs = [KLWarmup(), KeepBest(), Checkpoint(job.checkpoint, write=rank == 0, job=job.identity(), keep=True)]
     if job.log and rank == 0:
-        cbs.append(LossTable(job.log))
+        cbs.append(log_callback(job.log, job.out))
     shown = not job.quiet and _somebody_looks()
     if not job.quiet and not shown:
         cbs.append(MinuteLines())
-    learn = spectra_learner(dls, seed=job.seed, start=start, cbs=cbs, **job.learner)
+    learn = spectra_learner(dls, seed=job.seed, start=start, cbs=[*cbs, *job.cbs], **job.learner)
     if job.processes > 1:
         learn.add_cb(SharedTrainer(sync_bn=False))
         torch.manual_seed(job.seed * job.processes + rank)  # each draws latents of its own
@@ -196,12 +197,13 @@ def train_store(
     start=None,                       # Model to go on from: a folder, or the name of a packaged one
     labels: Sequence[str] = (),       # Columns of `meta` that the network is told
     processes: int = 1,               # How many to train with
-    log=None,                         # CSV file for the losses
+    log=None,                         # CSV file for the losses; or `csv`, `tensorboard` or `wandb`
     overwrite: bool = False,          # Replace a model that is already there
     final: Callable | None = None,    # Of the model and the row numbers held out: the model to save
     quiet: bool = True,               # No progress bar, nor a line a minute where nobody would see the bar
     recipe: Recipe | None = None,     # How to prepare them; default what suits their grid, or that of `start`
     loss: ElboLoss | str = 'normal',  # A loss, or the name of the likelihood that it assumes: `normal` or `student`
+    cbs: Sequence[Callback] = (),     # More callbacks of fastai, for example `EarlyStoppingCallback()`
     **kwargs,                         # Passed to `SpectraVAE`
 ) -> TrainedModel:                    # The model as saved
     "Train on a store and save the model; run again after an interruption, it goes on"
@@ -214,7 +216,9 @@ def train_store(
         batches=dict(bs=bs, valid=valid, device=device, labels=list(labels)),
         learner=dict(arch=arch, loss=loss, lr=lr, **kwargs),
         start=None if start is None else str(start), recipe=recipe, processes=processes,
-        log=log, overwrite=overwrite, final=final, quiet=quiet)
+        log=log, overwrite=overwrite, final=final, cbs=cbs, quiet=quiet)
+    if log is not None:
+        log_callback(log, job.out)  # what it needs is there
     job.check_out()
     job.out.parent.mkdir(parents=True, exist_ok=True)
     if processes <= 1:

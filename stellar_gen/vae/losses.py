@@ -78,8 +78,12 @@ class ElboLoss(nn.Module):
         pred: Fit,           # What the network says of a batch
         flux: torch.Tensor,  # The batch's flux (B,P)
         ivar: torch.Tensor,  # Its inverse variance (B,P)
-    ) -> torch.Tensor:       # One number, nats per star
-        nll = self.nll(pred.flux, flux, ivar, pred.scatter).mean()
+        reduction: str = 'mean',  # `none` gives each star's share, without what is only of a batch: free bits, MMD
+    ) -> torch.Tensor:       # One number, nats per star; or (B,)
+        nll = self.nll(pred.flux, flux, ivar, pred.scatter)
+        if reduction == 'none':
+            return nll + self.beta * pred.divergence.sum(1)
+        nll = nll.mean()
         divergence = pred.divergence.mean(0).clamp(min=self.free_bits).sum()
         loss = nll + self.beta * divergence
         return loss + self.mmd * self.discrepancy(pred) if self.mmd else loss
