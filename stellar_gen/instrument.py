@@ -14,7 +14,7 @@ import numpy as np
 from scipy import fft
 from scipy.special import j1, spherical_jn
 
-from .data.core import C_KMS
+from .data.core import _in_angstrom, _in_unit, C_KMS
 
 # %% ../nbs/00a_instrument.ipynb #f6e03912
 PIXEL_KMS = C_KMS * np.log(10) * 6e-6  # width of a pixel of the APOGEE grid, 4.142 km/s
@@ -187,14 +187,14 @@ def vacuum_to_air(
     wave: np.ndarray,  # Wavelengths in vacuum (Å), 2,300 to 17,000
 ) -> np.ndarray:       # Wavelengths in air (Å)
     "Wavelengths in standard dry air"
-    wave = np.asarray(wave, float)
+    wave = _in_angstrom(wave)
     return wave / _refraction(wave)
 
 def air_to_vacuum(
     wave: np.ndarray,  # Wavelengths in air (Å)
 ) -> np.ndarray:       # Wavelengths in vacuum (Å)
     "Wavelengths in vacuum"
-    wave = np.asarray(wave, float)
+    wave = _in_angstrom(wave)
     vacuum = wave
     for _ in range(1 + _ITERATIONS):
         vacuum = wave * _refraction(vacuum)
@@ -237,6 +237,7 @@ def doppler_shift(
     pixel_kms: float = PIXEL_KMS,  # Width of a pixel, km/s
 ) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (N,P)
     "Move spectra by a velocity"
+    velocity = _in_unit(velocity, 'km/s')
     pixels = np.log1p(np.asarray(velocity, float) / C_KMS) / np.log1p(pixel_kms / C_KMS)
     source = np.broadcast_to(-pixels, len(flux))[:, None]  # of the first new pixel (N,1)
     whole = np.floor(source).astype(int)
@@ -259,6 +260,7 @@ def resample(
     how: str = 'lanczos',  # `lanczos` (band-limited) or `flux` (flux-conserving)
 ) -> tuple[np.ndarray, np.ndarray]:  # Flux density and inverse variance (N,Q)
     "Spectra on another grid; what lies outside the old one has no information"
+    wave, new_wave = _in_angstrom(wave), _in_angstrom(new_wave)
     _check_increasing('wave', wave)
     _check_increasing('new_wave', new_wave)
     if how == 'flux':

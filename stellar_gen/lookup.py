@@ -19,7 +19,7 @@ from astropy.coordinates import angular_separation
 from stellar_gen.archive import (
     _answer, _columns_for, _FOR_PATHS, _is_empty, _ONE_METRE, _patterns, _quiet, conf, query_sql, SAS_PATHS,
 )
-from .data.core import as_frame
+from .data.core import _in_unit, as_frame
 from .data.files import _check_there, _line, _printable, progress
 from .data.tables import read_catalog
 
@@ -263,6 +263,13 @@ def _check_cone(cone, catalog):
         raise ValueError(f'a cone of {radius:g} degrees is more than SkyServer answers: at most {_WIDEST:g}, or name a '
                          'catalog on disk')
 
+def _cone_in_degrees(cone):
+    "Right ascension, declination and radius as numbers, from angles or from a position and a radius"
+    where, *rest = cone
+    if hasattr(where, 'icrs'):
+        cone = where.icrs.ra, where.icrs.dec, *rest
+    return [float(_in_unit(angle, 'deg')) for angle in cone]
+
 def _listed(texts):
     "A list, also of a single text"
     return [texts] if isinstance(texts, str) else list(texts)
@@ -270,7 +277,8 @@ def _listed(texts):
 def find_stars(
     ids: str | Iterable[str] = (),    # Identifiers of APOGEE or 2MASS; in DR19 numbers `sdss_id`, too
     names: str | Iterable[str] = (),  # Names that Simbad knows
-    cone: Sequence[float] | None = None,  # Right ascension, declination, radius (deg)
+    # Right ascension, declination, radius (deg, or angles of astropy); or a `SkyCoord` and a radius
+    cone: Sequence | None = None,
     kind: str = 'apStar',             # Of spectra, as in `sas_paths`
     release: int = 17,                # Data release
     catalog: str | Path | None = None,  # `allStar` (`allVisit`, `mwmAllStar`) on disk; default SkyServer is asked
@@ -280,6 +288,7 @@ def find_stars(
     ids = _listed(ids)
     names = _listed(names)
     if cone is not None:
+        cone = _cone_in_degrees(cone)
         _check_cone(cone, catalog)
     source = _source(kind, release, catalog, quiet, needs_position=bool(names) or cone is not None)
     rows, missing = _by_ids(source, ids, kind)

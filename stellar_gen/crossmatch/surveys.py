@@ -17,7 +17,7 @@ from astropy.table import Table
 from ..archive import _answer, _gaia_job, _quiet, conf
 from .match import _take_rows, crossmatch
 from .ids import match_ids, normalize_ids
-from ..data.core import as_frame, Spectra
+from ..data.core import _in_unit, as_frame, Spectra
 from ..data.tables import _as_table
 
 # %% ../../nbs/01b_surveys.ipynb #50d02b1b
@@ -241,9 +241,10 @@ _GAIA_COLUMNS = """
 """.split()
 
 def gaia_adql(
-    radius: float,  # Radius (arcsec)
+    radius: float,  # Radius (arcsec), or an angle of astropy
 ) -> str:           # ADQL that joins the uploaded table `tap_upload.stars` (`ra`, `dec` in deg) with Gaia DR3
     "A query for the rows of Gaia near uploaded positions"
+    radius = _in_unit(radius, 'arcsec')
     columns = ', '.join(f'g.{name}' for name in _GAIA_COLUMNS)
     near = f'1 = CONTAINS(POINT(g.ra, g.dec), CIRCLE(s.ra, s.dec, {radius}/3600.))'
     return f'SELECT DISTINCT {columns} FROM tap_upload.stars AS s JOIN gaiadr3.gaia_source AS g ON {near}'
@@ -265,13 +266,14 @@ _WIDEST = 180  # arcsec, the largest radius that the services allow
 def query_survey(
     survey: str,                  # A key of `SURVEYS`
     stars: pd.DataFrame | Table,  # Table with `ra`, `dec` (deg)
-    radius: float = 5.,           # Radius (arcsec), wide enough for proper motions
+    radius: float = 5.,           # Radius (arcsec, or an angle of astropy), wide enough for proper motions
 ) -> Table:                       # Candidates, in the vocabulary, each once
     "The rows of a survey near some stars"
     known = _known_survey(survey)
     if known.table is None:
         raise ValueError(f'{survey} has no table at the CDS that is known here: download its catalog, read it with '
                          'read_catalog and rename it with to_vocabulary')
+    radius = _in_unit(radius, 'arcsec')
     if not 0 < radius <= _WIDEST:
         raise ValueError(f'radius={radius}: the services allow up to {_WIDEST} arcsec')
     table = as_frame(stars)

@@ -28,6 +28,10 @@ from astropy.table import Table
 C_KMS = 299792.458         # speed of light, km/s
 _SAME_WAVELENGTH = 1e-9    # relative difference up to which two wavelengths are the same
 
+def _in_unit(value, unit: str):
+    "A number or an array in a unit; what has no unit of astropy is in it already"
+    return value.to_value(unit) if isinstance(value, u.Quantity) else value
+
 def _in_angstrom(wave) -> np.ndarray:
     "Wavelengths as numbers, Å; those with a unit of astropy are turned into Å"
     if isinstance(wave, u.Quantity):

@@ -16,7 +16,7 @@ import pandas as pd
 from astropy.io import fits
 from astropy.table import Table
 
-from .core import C_KMS, concat, Grid, Spectra
+from .core import _in_unit, C_KMS, concat, Grid, Spectra
 from stellar_gen.data.files import (
     _column_names, _GRIDS, _is_image, _ivar, _Layout, _LAYOUTS, _num, _Read, _spectra, _text, _value,
 )
@@ -150,7 +150,7 @@ def to_rest(
     velocity,          # Velocity (N,) of each star, km/s; NaN leaves a star where it is
 ) -> Spectra:          # The same at rest: `frame` says so, `vhelio` is the velocity
     "Spectra moved to rest by known velocities"
-    velocity = np.broadcast_to(_floats(velocity), len(spectra))
+    velocity = np.broadcast_to(_floats(_in_unit(velocity, 'km/s')), len(spectra))
     moving = np.isfinite(velocity)
     frame = spectra.meta.get('frame', pd.Series('', spectra.meta.index))
     if twice := (moving & (frame == 'rest')).sum():

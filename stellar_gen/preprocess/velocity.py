@@ -50,7 +50,7 @@ def barycentric_correction(
     site = SITES[telescope]
     with conf.set_temp('auto_download', False), conf.set_temp('iers_degraded_accuracy', 'ignore'):
         location = EarthLocation.from_geodetic(site.longitude*u.deg, site.latitude*u.deg, site.height*u.m)
-        star = SkyCoord(ra*u.deg, dec*u.deg)
+        star = SkyCoord(ra, dec, unit='deg')
         time = Time(jd, format='jd', location=location)
         return star.radial_velocity_correction('barycentric', obstime=time).to_value(u.km/u.s)
 
