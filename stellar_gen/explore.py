@@ -276,8 +276,7 @@ class Desk:
         self.votes = read_votes(self.votes_path)
         self.done: set[int] = set()  # first rows of blocks of the store that are scored
         self.stopped = threading.Event()
-        for path in sorted(self.keep.glob('added/*')):
-            self._add(read_spectra([path], quiet=True)[0])
+        self._add_again()
 
     @property
     def votes_path(self) -> Path:
@@ -392,6 +391,14 @@ class Desk:
             self.blocks.append(table)
         self.tell()
         return rows
+
+    def _add_again(self) -> None:
+        "Stars that were added before"
+        for path in sorted([*self.keep.glob('added/*'), *self.keep.glob('archive/**/*.fits*')]):
+            try:
+                self._add(read_spectra([path], quiet=True)[0])
+            except ValueError as error:  # another model may not know such spectra
+                self.problems.append(f'{_printable(path)}: {_line(error)}')
 
     def _where(self, row: int) -> tuple[Any, int]:
         "What holds a star, and where in it"

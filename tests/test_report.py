@@ -255,6 +255,27 @@ def test_screens(browser, reports, scheme, screen):
     context.close()
 
 
+def test_pages_of_cells(browser, survey, tmp_path):
+    "Spectra alone, and a survey in the frame of a cell: drawn, and nothing is complained of"
+    from stellar_gen.cells import Framed, interact
+    from stellar_gen.model import load_model
+    survey[:5].interact().save(tmp_path / 'spectra.html')
+    framed = interact(load_model('apogee-16'), survey[:10], top=3)._repr_html_()
+    Framed(f'<!doctype html>{framed}').save(tmp_path / 'cell.html')
+    tab, odd = listening(browser.new_context(viewport=WIDE))
+    tab.goto(f'file://{tmp_path / "spectra.html"}')
+    tab.wait_for_function('document.documentElement.dataset.ready && parts.stars[0].data.flux.some(f => f < 0.95)')
+    tab.locator('#after').click()
+    tab.locator('#other').select_option('3')
+    tab.wait_for_function('parts.stars[0].data.other.some(f => f < 0.95)')
+    tab.goto(f'file://{tmp_path / "cell.html"}')
+    frame = tab.frame_locator('iframe')
+    frame.locator(READY).wait_for(timeout=2 * SOON)
+    assert frame.locator('.oddity').count() == 5
+    assert not odd
+    tab.context.close()
+
+
 def test_small_probabilities_are_not_called_zero(tab):
     "Of every star that has one"
     column = tab.evaluate('parts.table.columns.filter(c => c.visible).findIndex(c => c.field === "p_value")')

@@ -208,7 +208,7 @@ function showStar(i) {
     }
     showVote()
     if (live) live.remember(row, idOf(i))
-    else history.replaceState(null, '', `#row=${row}`)
+    else if (location.protocol !== 'about:') history.replaceState(null, '', `#row=${row}`)  // a page in a cell has no address
 }
 
 function onChoice() {
