@@ -418,6 +418,10 @@ def _tools_of(figures: Sequence[Any], *kind: type) -> list:
     "All tools of some kinds"
     return [tool for figure in figures for tool in figure.tools if isinstance(tool, kind)]
 
+def _laid_out(figure: Any, name: str) -> Any:
+    "What lies on a figure, by its name"
+    return next(model for model in figure.center if model.name == name)
+
 def _pair(value: Any) -> Any:
     "A field and its mapper; a plain value as it is"
     return value if isinstance(value, str) else [value['field'], value['transform']]
@@ -434,8 +438,8 @@ def _hands(parts: Parts, grid: Grid) -> dict[str, Any]:
         measure=view.measure,
         zoom=_tools_of(figures, BoxZoomTool),
         drags=_tools_of(figures, PanTool) + _tools_of(maps, PanTool, BoxZoomTool, LassoSelectTool),
-        said=[panel.select_one(dict(name='measured')) for panel in view.panels],
-        stretches=[panel.select_one(dict(name='stretch')) for panel in view.panels],
+        said=[_laid_out(panel, 'measured') for panel in view.panels],
+        stretches=[_laid_out(panel, 'stretch') for panel in view.panels],
         pixels=[[pixels.start, pixels.stop] for pixels in grid.detectors.values()],
         colors=[_pair(look.color) for look in looks],
         edges=[_pair(look.line) for look in looks],

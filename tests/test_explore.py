@@ -14,7 +14,7 @@ WIDE = dict(width=1400, height=900)      # CSS pixels
 TELEPHONE = dict(width=390, height=844)
 EVIL = '<img src=x onerror="document.title=1">'
 READY = 'html[data-ready=yes]'
-SOON = 4000     # milliseconds until there is a spectrum: twice what it takes here
+SOON = 8000     # milliseconds until there is a spectrum: two or three seconds, and more where all cores are busy
 LATE = 20_000   # until a server that was killed is back, or a store scored
 DRAWN = 'parts.stars[0].data.flux.some(f => f < 0.97)'
 COMMAND = 'import sys; from stellar_gen.cli import main; sys.argv[0] = "stellar_gen"; main()'
@@ -68,7 +68,7 @@ def listening(context, url):
 
 def opened(tab, url):
     tab.goto(url)
-    tab.wait_for_selector(READY, timeout=2 * SOON)
+    tab.wait_for_selector(READY, timeout=SOON)
     tab.wait_for_function(DRAWN, timeout=SOON)
     return tab
 
