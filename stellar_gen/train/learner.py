@@ -264,7 +264,7 @@ def _star_ids(spectra: Spectra | SpectraStore, rows: np.ndarray) -> np.ndarray:
     return spectra.meta.apogee_id.to_numpy()[rows] if 'apogee_id' in spectra.meta else rows
 
 def spectra_dls(
-    spectra,                        # `Spectra` as read, a store of them (or its path), or a `Simulator`
+    spectra,                        # Whatever `as_spectra` takes (as read, or a store), or a `Simulator`
     recipe: Recipe | None = None,   # How to prepare them; default the one that suits their grid
     bs: int = 64,                   # Stars per batch
     valid: float = .1,              # Share of the stars to hold out
@@ -279,8 +279,6 @@ def spectra_dls(
     device = torch.device(device) if device is not None else default_device()
     training = dict(labels=labels, device=device, after_batch=Pipeline(list(augment), split_idx=0))
     held = dict(bs=_VALID_BATCHES * bs, labels=labels, device=device)
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
     if isinstance(spectra, Simulator):
         recipe = recipe or Recipe()
         n = max(round(valid * len(spectra)), 1)
@@ -288,6 +286,7 @@ def spectra_dls(
         train = SimulatedDL(spectra, recipe, bs, **training)
         valid_dl = SpectraDL(recipe(spectra.draw(n)), recipe=recipe, **held)
     else:
+        spectra = as_spectra(spectra)
         if isinstance(spectra, SpectraStore):
             spectra, recipe = prepared_store(spectra, recipe, quiet)
             spectra = spectra[:] if len(spectra) <= in_memory else spectra
