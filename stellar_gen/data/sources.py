@@ -7,7 +7,7 @@ __all__ = ['same_pixels', 'check_grid', 'to_grid', 'OnGrid', 'as_spectra']
 
 # %% ../../nbs/00ea_sources.ipynb #a249e996
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,9 @@ def _of_any(source) -> list[Any]:
         return [SpectraStore(source)] if is_store(source) else _of_paths([Path(source)])
     if (one := _of_one(source)) is not None:
         return [one]
-    if not isinstance(source, Iterable):
+    if isinstance(source, np.ndarray):
+        raise ValueError('an array alone does not say its wavelengths and errors: give Spectra(wave, flux, ivar)')
+    if not isinstance(source, Iterable) or isinstance(source, Mapping | bytes):
         raise ValueError(f'{type(source).__name__}: no spectra can be made of it; give {_KNOWN}')
     found: list[Any] = []
     for of_files, some in groupby(source, key=lambda one: _is_path(one) and not is_store(one)):
