@@ -110,17 +110,13 @@ def without_features(names: Callable[[list[str]], np.ndarray]) -> Patches:
     return dict(learn=lambda features, classes: learn(features * kept, classes))
 
 def feature_names() -> list[str]:
-    "Names of the features: deviations with their sign and without, numbers on latents as they are"
-    usual = [*indicator_names(APOGEE), *UNUSUAL_NAMES]
-    return [*usual, *(f'|{name}|' for name in usual), *(f'{name} itself' for name in UNUSUAL_NAMES)]
-
-UNUSUAL_NAMES = ['distance', 'isolation', 'local', 'mahalanobis', 'mixture']
+    "Names of the features: deviations, and their squares"
+    names = indicator_names(APOGEE)
+    return [*names, *(f'{name} squared' for name in names)]
 
 def rule_without(*indicators: str) -> Patches:
-    "The rule without indicators or numbers on latents, in any form"
-    def of_these(features):
-        return np.isin([name.strip('|').removesuffix(' itself') for name in features], indicators)
-    return without_features(of_these)
+    "The rule without indicators, and without their squares"
+    return without_features(lambda names: np.isin([name.removesuffix(' squared') for name in names], indicators))
 
 def votes_without(*names: str) -> Patches:
     return dict(VOTES={name: 1e-300 if name in names else weight for name, weight in rooms.VOTES.items()})
@@ -170,8 +166,9 @@ def parts() -> dict[str, Patches]:
     found: dict[str, Patches] = {
         'vote of the rule': votes_without('kinds'),
         'vote of the density': votes_without('mixture'),
-        'vote of chi-square': votes_without('misfit'),
-        'votes of density and chi-square': votes_without('mixture', 'misfit'),
+        'vote of the farthest indicator': votes_without('farthest'),
+        'votes of density and farthest': votes_without('mixture', 'farthest'),
+        'half the vote of the rule': dict(VOTES=dict(kinds=.3, mixture=.35, farthest=.35)),
         'harmonic mean (least p instead)': least_vote(),
         'comparison of surprise with neighbours': dict(Levels=Alone),
         'bound by chi-square alone': dict(ALONE=1e-300),
@@ -188,16 +185,12 @@ def parts() -> dict[str, Patches]:
         'repeating that': dict(CLEANINGS=1),
         'outliers: of the rule': cleaning_without(0),
         'outliers: farthest indicator': cleaning_without(1),
-        "outliers: encoder's latents": cleaning_without(2),
-        'outliers: earlier reference': cleaning_without(3),
-        'second normalization': {},
-        'deviations with their sign': without_features(lambda names: np.array([name[0] != '|' and 'itself' not in name for name in names])),
-        'deviations without sign': without_features(lambda names: np.array(['|' in name for name in names])),
-        'numbers on latents as they are': without_features(lambda names: np.array(['itself' in name for name in names])),
-        'numbers on latents': rule_without(*UNUSUAL_NAMES),
+        'squares': without_features(lambda names: np.array(['squared' in name for name in names])),
+        'deviations themselves': without_features(lambda names: np.array(['squared' not in name for name in names])),
+        'bound of deviations': dict(LARGEST=1e3),
+        'bound of deviations (4)': dict(LARGEST=4.),
+        'penalty (five times weaker)': dict(PENALTY=.05),
     }
-    for name in UNUSUAL_NAMES:
-        found[f'latents: {name}'] = rule_without(name)
     for one in usable_on(APOGEE):
         found[f'indicator {one.name}'] = rule_without(*one.columns(APOGEE))
     return found
@@ -213,13 +206,11 @@ def judged(reference: Reference, stars: Stars) -> Judged:
     log_p = lambda sample: reference.judge(sample).log_p
     return Judged(log_p(stars.normal), {key: log_p(some) for key, some in stars.odd.items()})
 
-def both(found: Measured, twice: bool = True) -> tuple[Judged, Judged]:
+def both(found: Measured) -> tuple[Judged, Judged]:
     "Stars of the survey, and simulated ones, judged"
     model = replace(load_model('apogee-16'), reference=None)
-    packaged = found.packaged if twice else replace(found.packaged, again=found.packaged.sample)
     with patch.object(rooms, 'injected', lambda model, normal, kind, seed: found.injected[kind]):
-        own, _ = rooms.fit_reference(model, packaged, KINDS, 0)
-    model = replace(model, reference=own)
+        own, _ = rooms.fit_reference(model, found.packaged, KINDS, 0)
     with (patch.object(rooms, 'rule_for', lambda *args: (own.rule, own.kinds)),
           patch.object(Calibration, 'measure', lambda *args: found.calibration)):
         of_survey = Reference.fit(model, found.calibration.ready, None, KINDS)
@@ -303,8 +294,8 @@ def main():
         if not name.startswith(tuple(args.only)):
             continue
         start = time.perf_counter()
-        with patch.multiple(rooms, **patches) if patches else patch.object(rooms, 'KINDS', rooms.KINDS):
-            now = both(found, name != 'second normalization')
+        with patch.multiple(rooms, **patches):
+            now = both(found)
         changes = [change(areas(judged_now), table) for judged_now, table in zip(now, before)]
         row = row_of(changes, now, time.perf_counter() - start)
         if not headed:

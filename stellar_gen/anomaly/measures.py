@@ -425,8 +425,8 @@ def sky_chi2(stars: Misfit) -> Tensor:  # (B,)
     return (chi2 / stars.chi2).log()
 
 # %% ../../nbs/05_anomaly.ipynb #03c2035d
-WORST_PIXELS = 18    # whose chi-square is averaged
 SPIKE_PIXELS = 5     # width of the feature that is looked for everywhere
+LINE_PIXELS = 3      # width of an unresolved line
 
 def running_mean(
     x: Tensor,   # (B,P)
@@ -437,12 +437,6 @@ def running_mean(
     total = F.pad(F.pad(x, (half, half)).cumsum(1), (1, 0))            # (B,P+width)
     return (total[:, width:] - total[:, :-width]) / width
 
-@indicator('worst')
-def worst_pixels(stars: Misfit) -> Tensor:  # (B,)
-    "Logarithm of the mean chi-square of the worst pixels over that of all"
-    worst = stars.squared.topk(WORST_PIXELS, 1)[0].mean(1)
-    return (worst / stars.chi2).clamp(min=1e-6).log()
-
 @indicator('spike', logarithm=True)
 def spike(stars: Misfit) -> Tensor:  # (B,)
     "The most significant light added to a few neighbouring pixels"
@@ -450,10 +444,23 @@ def spike(stars: Misfit) -> Tensor:  # (B,)
     found = running_mean(stars.weighted, SPIKE_PIXELS) / error         # (B,P)
     return log_positive(found.amax(1) / stars.chi2.sqrt())
 
+@indicator('kurtosis')
+def kurtosis(stars: Misfit) -> Tensor:  # (B,)
+    "Logarithm of the kurtosis of residuals, averaged over the width of a line"
+    error = (running_mean(stars.weight, LINE_PIXELS) / LINE_PIXELS).clamp(min=1e-9).sqrt()
+    squared = (running_mean(stars.weighted, LINE_PIXELS) / error).square()    # (B,P)
+    return (squared.square().mean(1) / squared.mean(1).square().clamp(min=1e-9)).clamp(min=1e-3).log()
+
 # %% ../../nbs/05_anomaly.ipynb #c71d994e
 MIN_SEPARATION = 9    # of the lines of a second star from those of the first, pixels
 MIN_DISPLACED = 6     # of a spectrum that is displaced, pixels
 MAX_AT_REST = 3       # of a spectrum that is not, pixels
+
+@indicator('shift')
+def shift(stars: Misfit) -> Tensor:  # (B,)
+    "Lines redder than drawn"
+    slope = F.pad(stars.recon[:, 2:] - stars.recon[:, :-2], (1, 1)) / 2    # (B,P), per pixel
+    return stars.matched(-slope * stars.templates.lit)
 
 @indicator('displaced', APOGEE, logarithm=True)
 def displaced(stars: Misfit) -> Tensor:  # (B,)
@@ -515,13 +522,6 @@ def smooth_residual(stars: Misfit) -> Tensor:  # (B,)
     weight = F.avg_pool1d(stars.weight[:, None], width)[:, 0]
     chi2 = (residual**2 * width / (weight + 1e-9)).mean(1)
     return (chi2 / stars.chi2 + 0.1).log()
-
-@indicator('coherent')
-def coherent_residual(stars: Misfit) -> Tensor:  # (B,)
-    "Correlation of the residuals of neighbours, plus that of next neighbours"
-    pulls = stars.weighted / stars.weight.clamp(min=1e-9).sqrt()       # (B,P), of scatter 1
-    product = sum((pulls[:, lag:] * pulls[:, :-lag]).sum(1) for lag in (1, 2))
-    return product / pulls.square().sum(1).clamp(min=1e-9)
 
 # %% ../../nbs/05_anomaly.ipynb #a6979e6a
 def laplace_logp(stars: Misfit) -> Tensor:  # (B,), nats

@@ -9,6 +9,7 @@ __all__ = ['Reference', 'calibrate']
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from scipy.special import logsumexp
 from ..data.core import APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
 from ..data.store import SpectraStore
 from ..simulate.kinds import kind_on, KINDS, kinds_on
-from ..model import load_model, passes, prepared, TrainedModel
+from ..model import load_model, prepared, TrainedModel
 from .measures import indicator_names, measure
 from .injection import inject
 
@@ -118,50 +119,13 @@ def deviations(
         out[i:i + part] = (values[i:i + part] - near.mean(1)) / np.maximum(near.std(1), MIN_SCATTER)
     return out
 
-# %% ../../nbs/05c_reference.ipynb #60f12140
-LOCAL_SHRINK = 0.05   # of the mean variance, added to the local covariance: k stars barely fix it
-TINY = 1e-6           # keeps logarithms and inverses finite
-
-def local_mahalanobis(
-    latents: np.ndarray,   # Of the stars (N,L)
-    around: np.ndarray,    # Of the normal stars (R,L)
-    rows: np.ndarray,      # Neighbours of the stars (N,k)
-    part: int = 256,       # Stars at a time
-) -> np.ndarray:           # (N,)
-    "Squared Mahalanobis distance from the middle of the neighbours"
-    eye = np.eye(latents.shape[1])
-    out = []
-    for i in range(0, len(latents), part):
-        near = around[rows[i:i + part]]                                # (part,k,L)
-        middle = near.mean(1)                                          # (part,L)
-        offset = near - middle[:, None]
-        covariance = np.einsum('nki,nkj->nij', offset, offset) / near.shape[1]
-        variance = np.trace(covariance, axis1=1, axis2=2) / len(eye)   # (part,)
-        covariance += (LOCAL_SHRINK * variance + TINY)[:, None, None] * eye
-        away = latents[i:i + part] - middle
-        out.append((away * np.linalg.solve(covariance, away[..., None])[..., 0]).sum(1))
-    return np.concatenate(out)
-
 # %% ../../nbs/05c_reference.ipynb #4441f20c
-NEAREST = 10      # neighbours whose mean distance is taken
-UNUSUAL = 5       # numbers on latents
+NEAREST = 10            # neighbours whose mean distance is taken
+ENOUGH_SPACINGS = 1000  # normal stars whose distances say what is usual
 
 def mean_distance(near: Neighbours) -> np.ndarray:  # (N,)
     "Mean distance of the nearest normal stars"
     return near.distance[:, :NEAREST].mean(1)
-
-def unusual_latents(
-    latents: np.ndarray,   # Of the stars (N,L)
-    near: Neighbours,      # Of the stars
-    unlikely: np.ndarray,  # (N,2), from `Density`
-    around: np.ndarray,    # Latents of the normal stars (R,L)
-    spacing: np.ndarray,   # Mean distance of the nearest of each normal star (R,)
-) -> np.ndarray:           # (N,UNUSUAL)
-    "Five numbers that are large where few normal stars are, all as logarithms"
-    distance = mean_distance(near) + TINY                              # (N,)
-    isolation = distance / spacing[near.rows[:, :NEAREST]].mean(1)
-    local = local_mahalanobis(latents, around, near.rows) + TINY
-    return np.c_[np.log(np.c_[distance, isolation, local]), np.arcsinh(unlikely)]
 
 # %% ../../nbs/05c_reference.ipynb #89369612
 MAX_COMPONENTS = 8       # of the mixture
@@ -204,15 +168,15 @@ class Density:
 # %% ../../nbs/05c_reference.ipynb #00800915
 NEIGHBOURS = 100      # normal stars that a star is compared with
 CHI2 = 0              # number of its indicator, the first
+LARGEST = 8.          # deviation that counts in the rule
 CLIPPED = 0.02        # of the normal stars on either side: a few outliers among them shall not widen what is normal
 
 class Comparison(NamedTuple):
     "Stars beside their neighbours"
-    features: np.ndarray    # (N,F), F = 2I + 3 UNUSUAL
+    features: np.ndarray    # (N,2I), deviations and their squares
     distance: np.ndarray    # (N,), mean distance of the `NEAREST`
     unlikely: np.ndarray    # (N,2), from `Density`
-    misfit: np.ndarray      # (N,), scatters of the neighbours by which the logarithm of chi-square exceeds theirs
-    farthest: np.ndarray    # (N,), of the indicator that exceeds theirs most
+    farthest: np.ndarray    # (N,), deviation of the indicator that exceeds theirs most
     log_chi2: np.ndarray    # (N,), logarithm of chi-square, the model's own error counted
     neighbours: Neighbours
 
@@ -226,25 +190,25 @@ class NormalStars:
     "Normal stars, and how they fit"
     scale: np.ndarray     # (L+D+1,), units of the positions
     position: np.ndarray  # (R,L+D+1), in these units
-    spacing: np.ndarray   # (R,), mean distance of the nearest of each
-    usual: np.ndarray     # (R,I+UNUSUAL), their indicators and numbers on latents
+    usual: np.ndarray     # (R,I), their indicators
     density: Density      # Of their latents
 
     @property
     def n_latents(self) -> int:
         return self.density.mean.shape[-1]
 
+    @cached_property
+    def spacing(self) -> np.ndarray:  # (R,), R at most `ENOUGH_SPACINGS`
+        "Mean distance of the nearest to normal stars"
+        return mean_distance(nearest(self.position[:ENOUGH_SPACINGS], self.position, NEAREST, own=True))
+
     @classmethod
     def fit(cls, sample: Sample) -> 'NormalStars':
         "What is usual among normal stars"
         scale = np.r_[sample.latents.std(0) + 1e-3, np.ones(sample.signal.shape[1] + 1)].astype(np.float32)
         position = positions(sample) / scale
-        latents = position[:, :sample.latents.shape[1]]
-        density = Density.fit(latents)
-        near = nearest(position, position, NEIGHBOURS, own=True)
-        spacing = mean_distance(near) + TINY
-        unusual = unusual_latents(latents, near, density.unlikely(latents, own=True), latents, spacing)
-        return cls(scale, position, spacing, clipped(np.c_[sample.indicators, unusual]), density)
+        density = Density.fit(position[:, :sample.latents.shape[1]])
+        return cls(scale, position, clipped(sample.indicators), density)
 
     def compare(
         self,
@@ -253,18 +217,18 @@ class NormalStars:
     ) -> Comparison:
         "Stars beside the normal stars that are like them"
         position = positions(sample) / self.scale
-        latents = position[:, :self.n_latents]
         near = nearest(position, self.position, NEIGHBOURS, own)
-        unlikely = self.density.unlikely(latents, own)
-        unusual = unusual_latents(latents, near, unlikely, self.position[:, :self.n_latents], self.spacing)
-        away = deviations(np.c_[sample.indicators, unusual], self.usual, near.rows)
-        farthest = away[:, :sample.indicators.shape[1]].max(1)
-        above = np.arcsinh(away)
-        features = np.c_[above, np.abs(above), unusual]
+        unlikely = self.density.unlikely(position[:, :self.n_latents], own)
+        away = deviations(sample.indicators, self.usual, near.rows)
+        counted = np.clip(away, -LARGEST, LARGEST)
+        features = np.c_[counted, counted**2]
         log_chi2 = sample.indicators[:, CHI2]
-        return Comparison(features, mean_distance(near), unlikely, away[:, CHI2], farthest, log_chi2, near)
+        return Comparison(features, mean_distance(near), unlikely, away.max(1), log_chi2, near)
 
 # %% ../../nbs/05c_reference.ipynb #7e975ccf
+PENALTY = 0.1    # inverse strength of the regression's penalty on large weights
+TINY = 1e-6      # keeps quotients finite
+
 def learn(
     features: np.ndarray,  # (N,F)
     classes: np.ndarray,   # (N,), 0 for normal stars
@@ -273,7 +237,7 @@ def learn(
     from sklearn.linear_model import LogisticRegression
     mean = features.mean(0)
     scatter = features.std(0) + TINY
-    fitted = LogisticRegression(C=0.05, max_iter=300).fit((features - mean) / scatter, classes)
+    fitted = LogisticRegression(C=PENALTY, max_iter=300).fit((features - mean) / scatter, classes)
     weight = fitted.coef_ / scatter
     return weight, fitted.intercept_ - weight @ mean
 
@@ -328,7 +292,7 @@ def log_tail(
     return np.where(x > start, np.log(k / n) - (x - start) / scale, log_share(values, x))
 
 # %% ../../nbs/05c_reference.ipynb #30a006bf
-VOTES = dict(kinds=0.7, mixture=0.25, misfit=0.05)  # weights in the harmonic mean
+VOTES = dict(kinds=0.6, mixture=0.2, farthest=0.2)  # weights in the harmonic mean
 
 def votes_of(
     logits: np.ndarray,    # From the rule (N,1+K)
@@ -336,7 +300,7 @@ def votes_of(
 ) -> dict[str, np.ndarray]:
     "Three scores (N,) by the names of `VOTES`"
     anything_odd = logsumexp(logits[:, 1:], axis=1) - logits[:, 0]
-    return dict(kinds=anything_odd, mixture=compared.unlikely[:, 1], misfit=compared.misfit)
+    return dict(kinds=anything_odd, mixture=compared.unlikely[:, 1], farthest=compared.farthest)
 
 def surprise(
     votes: Mapping[str, np.ndarray],   # From `votes_of`
@@ -399,22 +363,17 @@ class Calibration:
     labels: np.ndarray | None   # (R,n), if the network is told any
     recon: np.ndarray           # Reconstructions (R,P)
     sample: Sample              # What is compared
-    again: Sample               # The same after a second normalization
-    encoded: np.ndarray         # (R,), distance from 0 of the latents that the encoder finds, before they are refined
 
     @classmethod
     def measure(cls, model: TrainedModel, ready: Spectra, labels: np.ndarray | None) -> 'Calibration':
         "Run a network over normal stars"
         sample, recon = sample_of(model, ready, labels)
-        again, _ = sample_of(model, inject(ready, recon, 'cosmic', 0.0, method=continuum_method(model)), labels)
-        batches = passes(model.net, ready.flux, ready.ivar, labels, run=model.net.eval().encode)
-        encoded = np.concatenate([fit.latents.norm(dim=1).cpu().numpy() for _, fit in batches])
-        return cls(ready, labels, recon, sample, again, encoded)
+        return cls(ready, labels, recon, sample)
 
     def rows(self, which: np.ndarray) -> 'Calibration':
         "Some of the stars"
         return Calibration(self.ready[which], some_labels(self.labels, which), self.recon[which],
-                           self.sample.rows(which), self.again.rows(which), self.encoded[which])
+                           self.sample.rows(which))
 
 def continuum_method(model: TrainedModel) -> str | None:
     "How the model's recipe finds the continuum"
@@ -454,7 +413,7 @@ def learned_rule(
     seed: int,                   # Of the injected anomalies
 ) -> Rule:
     "A rule that tells injected anomalies from normal stars, and from each other"
-    features = [stars.compare(normal.again, own=True).features]
+    features = [stars.compare(normal.sample, own=True).features]
     rows = [np.arange(len(normal.ready))]
     for kind in kinds:
         odd, of_stars = injected(model, normal, kind, seed)
@@ -502,20 +461,6 @@ def outliers(
     scale = (outer - inner) / np.log((1 - INNER) / (1 - OUTER))
     limit = outer + scale * np.log((1 - OUTER) * len(scores) / EXPECTED)
     return (scores > limit).any(1)
-
-# %% ../../nbs/05c_reference.ipynb #774658ad
-def surprise_before(
-    model: TrainedModel,  # With the reference that it had before, if it had one
-    sample: Sample,       # Stars (N)
-) -> np.ndarray:          # (N,); 0 where there is no such reference, or another network's
-    "How surprising stars are to a model's earlier reference"
-    before = model.reference
-    if before is None or len(before.stars.scale) != positions(sample).shape[1]:
-        return np.zeros(len(sample.n_pix))
-    if len(before.indicators) != sample.indicators.shape[1]:
-        return np.zeros(len(sample.n_pix))
-    compared = before.stars.compare(sample)
-    return surprise(votes_of(before.rule.logits(compared.features), compared), before.votes)
 
 # %% ../../nbs/05c_reference.ipynb #2e59c9f0
 NAMED_NEIGHBOURS = 3  # normal stars that a judgement names
@@ -671,18 +616,17 @@ def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
     n_stars = len(reference.ids)
     n_latents = reference.stars.n_latents
     n_places = len(reference.stars.scale)
-    n_usual = len(reference.indicators) + UNUSUAL
+    n_indicators = len(reference.indicators)
     n_densities = reference.stars.density.height.shape[-1]
     n_classes = 1 + len(reference.kinds)
     return {
         'stars.scale': (n_places,),
         'stars.position': (n_stars, n_places),
-        'stars.spacing': (n_stars,),
-        'stars.usual': (n_stars, n_usual),
+        'stars.usual': (n_stars, n_indicators),
         'density.mean': (2, n_densities, n_latents),
         'density.root': (2, n_densities, n_latents, n_latents),
         'density.height': (2, n_densities),
-        'rule.weight': (2, n_classes, 2 * n_usual + UNUSUAL),
+        'rule.weight': (2, n_classes, 2 * n_indicators),
         'rule.bias': (2, n_classes),
         **{f'votes.{name}': (n_stars,) for name in VOTES},
         'levels.surprise': (n_stars,),
@@ -707,8 +651,7 @@ def fit_reference(
     votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
-    scores = [votes['kinds'], compared.farthest, normal.encoded, surprise_before(model, sample)]
-    odd = outliers(np.stack(scores, 1)) & enough
+    odd = outliers(np.stack([votes['kinds'], votes['farthest']], 1)) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd

@@ -35,7 +35,6 @@ def calibrated(
     chosen = np.random.default_rng(seed).permutation(rows)[:MOST_NORMAL]
     some = spectra[np.sort(chosen)]
     adapted = adapt(model, some, seed)
-    adapted.reference = model.reference      # it finds odd stars among these
     return calibrate(adapted, some, seed)
 
 def median_chi2(
