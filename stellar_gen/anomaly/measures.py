@@ -372,11 +372,6 @@ def step(stars: Misfit) -> Tensor:  # (B,D)
     return log_positive(found.unflatten(1, (-1, len(STEPS))).amax(2))
 
 # %% ../../nbs/05_anomaly.ipynb #e2cff752
-@indicator('latents')
-def unlikely_latents(stars: Misfit) -> Tensor:  # (B,)
-    "Minus the logarithm of the prior's density at the latents"
-    return -stars.log_prior
-
 @indicator('emission', APOGEE)
 def emission(stars: Misfit) -> Tensor:  # (B,)
     "The most significant Brackett emission of any shape, width and velocity"
@@ -542,13 +537,14 @@ class Measures(NamedTuple):
     latents: np.ndarray      # (N,L)
     recon: np.ndarray        # Reconstructions (N,P)
     logp: np.ndarray         # Log-likelihoods (N,), nats
+    log_prior: np.ndarray    # Logarithm of the prior's density at the latents (N,), nats
 
 def measures_of(stars: Misfit) -> Measures:
     "All that is measured of a batch"
     found = [one.measure(stars) for one in usable_on(stars.templates.grid)]
     columns = [x if x.ndim == 2 else x[:, None] for x in found]
     values = torch.cat(columns, 1).nan_to_num(0, 0, 0)                 # (B,I)
-    tensors = (values, stars.fit.latents, stars.recon, laplace_logp(stars))
+    tensors = (values, stars.fit.latents, stars.recon, laplace_logp(stars), stars.log_prior)
     return Measures(*(x.cpu().numpy() for x in tensors))
 
 def measure(
@@ -557,7 +553,7 @@ def measure(
     labels: np.ndarray | None = None,  # Their labels (N,n), if the network is told any
     bs: int = 64,                      # Stars at a time
 ) -> Measures:
-    "Indicators, latents, reconstructions and log-likelihoods of prepared spectra"
+    "Indicators, latents, reconstructions, log-likelihoods and prior densities of prepared spectra"
     net = model.net.eval()
     templates = templates_on(ready.grid, net.device)
     information = detector_information(net, ready.grid)

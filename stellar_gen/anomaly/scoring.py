@@ -139,7 +139,7 @@ def scored_rows(
         n_pix=n_pix,
         chi2=chi2,
         logp=logp.astype(float),
-        logp_latents=-found.indicators[:, names.index('latents')].astype(float),
+        logp_latents=found.log_prior.astype(float),
         distance=judged.distance.astype(float),
         mahalanobis=judged.mahalanobis.astype(float),
         anomaly=_sigma(log_p),
