@@ -168,7 +168,7 @@ class Density:
 # %% ../../nbs/05c_reference.ipynb #00800915
 NEIGHBOURS = 100      # normal stars that a star is compared with
 CHI2 = 0              # number of its indicator, the first
-LARGEST = 8.          # deviation that counts in the rule
+LARGEST = 4.          # deviation that counts in the rule
 CLIPPED = 0.02        # of the normal stars on either side: a few outliers among them shall not widen what is normal
 
 class Comparison(NamedTuple):
