@@ -157,10 +157,6 @@ class Alone(rooms.Levels):
     def log_p(self, surprising, rows):
         return rooms.log_tail(self.above, surprising)
 
-def cleaning_without(column: int) -> Patches:
-    outliers = rooms.outliers
-    return dict(outliers=lambda scores: outliers(np.delete(scores, column, 1)))
-
 def parts() -> dict[str, Patches]:
     "What is left out, by name"
     found: dict[str, Patches] = {
@@ -183,8 +179,6 @@ def parts() -> dict[str, Patches]:
         'cross-fitting': dict(cross_fitted=lambda both, own: both.mean(0)),
         'putting outliers aside': dict(CLEANINGS=0),
         'repeating that': dict(CLEANINGS=1),
-        'outliers: of the rule': cleaning_without(0),
-        'outliers: farthest indicator': cleaning_without(1),
         'squares': without_features(lambda names: np.array(['squared' in name for name in names])),
         'deviations themselves': without_features(lambda names: np.array(['squared' not in name for name in names])),
         'bound of deviations': dict(LARGEST=1e3),

@@ -454,13 +454,12 @@ EXPECTED = 0.05              # stars beyond the limit in a survey without outlie
 CLEANINGS = 3                # times that outliers are put aside
 
 def outliers(
-    scores: np.ndarray,  # (N,S)
+    scores: np.ndarray,  # (N,)
 ) -> np.ndarray:         # (N,), True for outliers
-    "Stars farther out in any score than an exponential tail lets expect"
-    inner, outer = np.quantile(scores, [INNER, OUTER], axis=0)         # (S,)
+    "Stars farther out than an exponential tail lets expect"
+    inner, outer = np.quantile(scores, [INNER, OUTER])
     scale = (outer - inner) / np.log((1 - INNER) / (1 - OUTER))
-    limit = outer + scale * np.log((1 - OUTER) * len(scores) / EXPECTED)
-    return (scores > limit).any(1)
+    return scores > outer + scale * np.log((1 - OUTER) * len(scores) / EXPECTED)
 
 # %% ../../nbs/05c_reference.ipynb #2e59c9f0
 NAMED_NEIGHBOURS = 3  # normal stars that a judgement names
@@ -651,7 +650,7 @@ def fit_reference(
     votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
-    odd = outliers(np.stack([votes['kinds'], votes['farthest']], 1)) & enough
+    odd = outliers(votes['kinds']) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd
