@@ -11,6 +11,7 @@ that no method has seen; errors are of a bootstrap over stars, the same for all 
 surveys of 4,000 of which 20 are odd. Nothing is written.
 """
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,12 +27,14 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 
 from real import (BAD_SHARE, Learned, N_PIXELS, SNR_MEDIAN, SNR_RANGE, SNR_SPREAD, fitted_giants, responses, structure)
 from stellar_gen.anomaly import score
-from stellar_gen.anomaly.survey import calibrated, score_by_folds
-from stellar_gen.data import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, Spectra
+from stellar_gen.anomaly.scoring import flag
+from stellar_gen.anomaly.survey import calibrate_trained, calibrated
+from stellar_gen.data import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
 from stellar_gen.instrument import shift_and_blur
 from stellar_gen.simulate import synthesize
 from stellar_gen.simulate.kinds import BRACKETT
-from stellar_gen.train import load_model
+from stellar_gen.train import load_model, train_store
+from stellar_gen.train.learner import spectra_dls
 
 STRENGTHS = (.15, .3, 1.)
 SAMPLE = 4000                # stars that methods may learn from
@@ -260,17 +263,67 @@ def models_of(args, sample: Spectra) -> dict:
         for n in (100, 1000, SAMPLE):
             start = time.perf_counter()
             found[f'packaged, calibrated on {n:,}'] = calibrated(packaged, sample[:n]), time.perf_counter() - start
+    for name, start_at, n in (('fine-tuned', 'apogee-16', 1000), ('trained', None, SAMPLE)):
+        if name in args.models:
+            found[f'{name} on {n:,}'] = trained(sample[:n], start_at)
     return found
+
+def trained(sample: Spectra, start: str | None):
+    "A model trained as the command does it, and the seconds that it took"
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        store = sample.save(Path(folder)/'survey')
+        def final(model, held):
+            dls = spectra_dls(store, model.recipe, bs=64, seed=0, device='cpu')
+            return calibrate_trained(model, dls, load_model(start) if start else None)
+        model = train_store(store, Path(folder)/'model', start=start, device='cpu', final=final)
+    return model, time.perf_counter() - began
 
 def promises(models: dict, learned: Learned, args) -> None:
     "Misfit, p-values, and what is flagged in surveys of which few stars are odd"
     normal = stars(learned, args.normal, args.seed + 1)
+    rare = {name: twentieth(learned, args.normal // 2, args.seed + 3, column) for name, column in RARE.items()}
+    surveys = [with_odd_ones(learned, args.seed + 10 + k) for k in range(args.surveys)]
     rows = {}
     for name, (model, seconds) in models.items():
         found = score(model, normal, explain=0)
         rows[name] = dict(seconds=seconds, chi2=found.chi2.median(), below_01=(found.p_value < .01).mean(),
                           KS=kstest(found.p_value, 'uniform').statistic)
-    show(pd.DataFrame(rows).T, 'Fresh normal stars: median chi-square, share with p < 0.01, distance of p from uniform')
+        rows[name] |= {who: (score(model, some, explain=0).p_value < .01).mean() for who, some in rare.items()}
+        rows[name] |= false_discoveries(model, surveys)
+    show(pd.DataFrame(rows).T, 'Fresh normal stars: median chi-square, shares with p < 0.01, distance of p from uniform; '
+         'surveys with a few odd stars: what is flagged')
+
+RARE = {'metal-poor': 2, 'coolest': 0}  # column of the labels whose lowest twentieth is drawn
+ODD_IN_SURVEY = 20
+RATES = (.01, .1)
+
+def twentieth(learned: Learned, n: int, seed: int, column: int) -> Spectra:
+    "Normal stars of the lowest twentieth in one label"
+    rng = np.random.default_rng(seed)
+    labels, flux = drawn(learned, 20 * n, rng)
+    lowest = np.argsort(labels[:, column])[:n]
+    return record(learned, flux[lowest], np.random.default_rng([seed, 2]))
+
+def with_odd_ones(learned: Learned, seed: int) -> Spectra:
+    "A survey of which the last stars are odd, of all kinds by turns"
+    kinds = [list(ODD)[k % len(ODD)] for k in range(ODD_IN_SURVEY)]
+    odd = [stars(learned, 1, 1000 * seed + k, kind, 1.) for k, kind in enumerate(kinds)]
+    return concat([stars(learned, SAMPLE - ODD_IN_SURVEY, seed), *odd])
+
+def false_discoveries(model, surveys: list[Spectra]) -> dict[str, float]:
+    "Of all surveys together, at each rate: flagged normal stars a survey, flagged odd ones, share of the former"
+    counts = {rate: np.zeros(2) for rate in RATES}
+    for some in surveys:
+        p = score(model, some, explain=0).p_value
+        for rate in RATES:
+            flagged = flag(p, rate)
+            counts[rate] += flagged[:-ODD_IN_SURVEY].sum(), flagged[-ODD_IN_SURVEY:].sum()
+    out = {}
+    for rate, (false, true) in counts.items():
+        out |= {f'false at {rate:g}': false / max(len(surveys), 1), f'odd at {rate:g}': true / max(len(surveys), 1),
+                f'share at {rate:g}': false / max(false + true, 1)}
+    return out
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -278,6 +331,7 @@ if __name__ == '__main__':
     p.add_argument('--normal', type=int, default=2000)
     p.add_argument('--each', type=int, default=300)
     p.add_argument('--seed', type=int, default=0)
+    p.add_argument('--surveys', type=int, default=10)
     p.add_argument('--models', nargs='+', default=['packaged', 'calibrated'])
     args = p.parse_args()
     learned = Learned(args.data)

@@ -483,7 +483,6 @@ def crossmatch(
     _say(quiet, f'{out}: {len(pairs):,} pairs of {rows[0]:,} and {rows[1]:,} rows')
 
 # %% ../nbs/09_cli.ipynb #9273612e
-_MOST_CALIBRATING = 5000  # held-out stars that normal stars are learned from
 _FEWEST_TRAINING = 100    # spectra
 _FEWEST_LABELLED = 100    # of them with labels, where none are known yet
 
@@ -492,12 +491,14 @@ Labels = Annotated[Optional[Path], typer.Option(
 LabelColumns = Annotated[Optional[str], typer.Option(
     help='Its columns to learn, as in teff,logg,age; without it those that the packaged model reads, too.')]
 
-def _calibrated(store, model, held):
-    "The model, calibrated with the stars of a store that were held out; as it is where these are too few for its grid"
-    from stellar_gen import anomaly
-    from stellar_gen.data.store import SpectraStore
+def _calibrated(store, start, batches, model):
+    "The trained model, calibrated with the stars of its store; as it is where these are too few for its grid"
+    from stellar_gen.anomaly.survey import calibrate_trained
+    from stellar_gen.model import load_model
+    from stellar_gen.train.learner import spectra_dls
+    dls = spectra_dls(store, model.recipe, **batches)  # those of the training: they have its seed
     try:
-        return anomaly.calibrate(model, SpectraStore(store)[held[:_MOST_CALIBRATING]])
+        return calibrate_trained(model, dls, load_model(start) if start else None, batches['seed'])
     except ValueError as error:  # what was trained for hours is not lost
         typer.echo(f'stellar_gen: {store}: the model is not calibrated: {_error(error)}', err=True)
         return model
@@ -521,13 +522,13 @@ def _learn_labels(model, spectra, matched, seed, quiet):
     except ValueError as error:
         _complain(f'no stars can be generated from these labels: {_error(error)}')
 
-def _finished(store, matched, seed, quiet, model, held):
+def _finished(store, start, batches, matched, quiet, model, held):
     "The trained model, calibrated, with the labels of a catalog if there is one"
     from stellar_gen.data.store import SpectraStore
-    model = _calibrated(store, model, held)
+    model = _calibrated(store, start, batches, model)
     if matched is not None:
         try:
-            _learn_labels(model, SpectraStore(store), matched, seed, quiet)
+            _learn_labels(model, SpectraStore(store), matched, batches['seed'], quiet)
         except ValueError as error:  # what was trained for hours is not lost
             _complain(f'{store}: no labels are learned: {_error(error)}')
     return model
@@ -601,9 +602,10 @@ def train(
     from stellar_gen.train.processes import train_store
     size: dict[str, Any] = dict(latent=latent) if latent else {}
     steps = _recipe(recipe) if recipe else None
+    batches = dict(bs=batch_size, seed=seed, device=_device(device))
     model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
                         recipe=steps, start=start, processes=processes, lr=lr, bs=batch_size,
-                        log=log, overwrite=overwrite, final=partial(_finished, store, matched, seed, quiet),
+                        log=log, overwrite=overwrite, final=partial(_finished, store, start, batches, matched, quiet),
                         quiet=quiet, **size)
     info = model.info
     _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '
@@ -877,7 +879,9 @@ def generate(
     fe_h: Annotated[Optional[float], typer.Option('--fe-h', help='Metallicity, dex.')] = None,
     alpha_m: Annotated[Optional[float], typer.Option('--alpha-m', help='Alpha elements over metals, dex.')] = None,
     snr: Annotated[Optional[float], typer.Option(
-        min=1, help='Record them at this S/N; without it they are noiseless.')] = None,
+        min=1, help='Record them at this S/N, by the simulated instrument; without it they are noiseless.')] = None,
+    like: Annotated[Optional[Path], typer.Option(
+        help='Store of ordinary stars of a survey, to record them like: with their errors, gaps and residuals.')] = None,
     vsini: Annotated[Optional[float], typer.Option(min=0, help='Rotation to add, km/s.')] = None,
     rv: Annotated[Optional[float], typer.Option(help='Velocity to add, km/s.')] = None,
     resolution: Annotated[Optional[float], typer.Option(help='Resolving power to come down to.')] = None,
@@ -888,8 +892,8 @@ def generate(
     quiet: Quiet = False,
 ):
     "Make stars that nobody has observed, of the given labels or of all kinds."
-    from stellar_gen.data.store import is_store
-    _apart([model], out)
+    from stellar_gen.data.store import is_store, SpectraStore
+    _apart([model, like], out)
     _new(out, is_store(out) and not fits, overwrite)
     from functools import partial
     import pandas as pd
@@ -897,7 +901,7 @@ def generate(
     labels = dict(teff=teff, logg=logg, fe_h=fe_h, alpha_m=alpha_m)
     given = {label: value for label, value in labels.items() if value is not None}
     make = partial(generate, _load(model, 'cpu'), labels=pd.DataFrame([given]) if given else None,
-                   snr=snr, vsini=vsini, rv=rv, resolution=resolution)
+                   snr=snr, like=SpectraStore(like) if like else None, vsini=vsini, rv=rv, resolution=resolution)
     with _about(model):
         _write_made(make, n, seed, out, fits, quiet)
     _say(quiet, f'{out}: {n:,} stars')

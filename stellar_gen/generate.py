@@ -17,11 +17,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .data.core import APOGEE, APOGEE_PIXMASK, Spectra
+from .data.core import APOGEE, APOGEE_PIXMASK, concat, Spectra
 from .data.store import SpectraStore
 from .instrument import shift_and_blur
 from .simulate.survey import observe
-from .model import passes, prepared, TrainedModel
+from .model import draw, passes, prepared, TrainedModel
+from .anomaly.reference import nearest
 from .classify.labels import label_inputs, label_targets, LABELS, transform_of
 
 # %% ../nbs/07_generate.ipynb #2872614e
@@ -167,6 +168,27 @@ def _completed(prior, y, rng):
         star[~known] = prior.pool[rng.choice(like)][~known]
     return full
 
+# %% ../nbs/07_generate.ipynb #a097e8d3
+_REDRAWN = 4     # times that what lies away from all normal stars is drawn again
+_APART = 0.99    # of the normal stars are nearer to another one than this
+
+def _away(model, z):
+    "Which latents (n,) are farther from all normal stars than nearly all of these are from each other"
+    scale = model.reference.latents.std(0)
+    normal, drawn = ((latents / scale).astype(np.float32) for latents in (model.reference.latents, z))
+    usual = nearest(normal, normal, 1, own=True).distance
+    return nearest(drawn, normal, 1).distance[:, 0] > np.quantile(usual, _APART)
+
+def _among_stars(model, prior, y, seed):
+    "Latents (n,L) of stars with labels as learned (n,K), few of them where no normal star is"
+    z = prior.draw(y, seed)
+    seeds = np.random.default_rng(seed).integers(0, 2**31, _REDRAWN)
+    for again in seeds if model.reference is not None else ():
+        away = _away(model, z)
+        if away.any():
+            z[away] = prior.draw(y[away], int(again))
+    return z
+
 # %% ../nbs/07_generate.ipynb #18e7dab1
 def _from_labels(model, n, labels, rng, seed):
     "Latents (n,L) of stars with labels, and these labels by name"
@@ -180,7 +202,7 @@ def _from_labels(model, n, labels, rng, seed):
     _check_range(prior, y)
     y = _completed(prior, y, rng)
     meta = {label: transform_of(label).back(values) for label, values in zip(prior.labels, y.T)}
-    return prior.draw(y, seed), meta
+    return _among_stars(model, prior, y, seed), meta
 
 # %% ../nbs/07_generate.ipynb #f9d7c2aa
 _NEIGHBOURS = 50  # normal stars that say how a star may vary
@@ -252,6 +274,23 @@ def _recorded(grid, flux, meta, snr, seed):
     ivar = np.where(grid.lit, error**-2, 0)
     return Spectra(grid, np.where(grid.lit, noisy, np.nan), ivar, None, meta.assign(snr=snr))
 
+# %% ../nbs/07_generate.ipynb #b4b5500c
+_MOST_DONORS = 1000  # stars, drawn by lot, that others are recorded like
+_CHOICE = 10          # of them, nearest in the latents, one of which a star is recorded like
+
+def _recorded_like(model, z, flux, meta, like, rng):
+    "Spectra over the continuum, each with the errors and the residuals of a star (as read) that is much like it"
+    rows = np.sort(rng.permutation(len(like))[:_MOST_DONORS])
+    parts = [part.spectra[np.flatnonzero(part.known)] for part in prepared(model, like, only=rows, keep_lost=True)]
+    if not any(map(len, parts)):
+        raise ValueError('none of the stars to record like has a pixel with information')
+    ready = concat(part for part in parts if len(part))
+    drawn, latents = draw(model.net, ready.flux, ready.ivar)
+    left = np.where(ready.ivar > 0, ready.flux - drawn, np.nan)        # (D,P)
+    alike = nearest(z, latents, _CHOICE).rows                          # (n,_CHOICE)
+    donors = alike[np.arange(len(z)), rng.integers(0, alike.shape[1], len(z))]
+    return ready[donors].replace(flux=flux + left[donors], meta=meta)
+
 # %% ../nbs/07_generate.ipynb #b7ead6e9
 _USUAL_N = 10       # stars, where nothing says how many
 _AT_A_TIME = 256    # stars that are drawn in one pass
@@ -269,6 +308,7 @@ def generate(
     between: Spectra | None = None,      # Two stars to go from one to the other, as read
     spread: float = 0.5,                 # How far from `near`, in units of the scatter of stars like it
     snr: float | np.ndarray | None = None,  # Record them at this S/N, one number or one a star; default noiseless
+    like: Spectra | SpectraStore | None = None,  # Ordinary stars, as read, to record them like; in place of `snr`
     vsini: float | None = None,          # Rotation to add, km/s
     rv: float | None = None,             # Velocity to add, km/s
     resolution: float | None = None,     # Resolving power to come down to, below the survey's
@@ -279,6 +319,8 @@ def generate(
         raise ValueError('this model is told labels itself; generate works with models that are not')
     if sum(asked is not None for asked in (labels, near, between)) > 1:
         raise ValueError('give one of labels, near and between')
+    if snr is not None and like is not None:
+        raise ValueError('give snr, for the simulated instrument, or like, for that of a survey, not both')
     n = n or (_USUAL_N if labels is None else len(labels))
     if n < 1:
         raise ValueError(f'n={n}: ask for at least one star')
@@ -295,6 +337,8 @@ def generate(
     flux = _changed(_drawn(model.net, z), grid, vsini, rv, resolution).numpy()
     latents = {f'z{k}': column for k, column in enumerate(z.T)}
     meta = pd.DataFrame(known | dict(apogee_id=[f'GEN{seed}-{i:06d}' for i in range(n)]) | latents)
+    if like is not None:
+        return _recorded_like(model, z, flux, meta, like, rng)
     return _noiseless(model, flux, meta) if snr is None else _recorded(grid, flux, meta, snr, seed)
 
 # %% ../nbs/07_generate.ipynb #979f55fe

@@ -452,6 +452,7 @@ def rule_for(
 INNER, OUTER = 0.80, 0.95    # quantiles through which the tail goes
 EXPECTED = 0.05              # stars beyond the limit in a survey without outliers
 CLEANINGS = 3                # times that outliers are put aside
+RARE = 0.05                  # share of the stars whose neighbours are too far away to be like them
 
 def outliers(
     scores: np.ndarray,  # (N,)
@@ -520,7 +521,17 @@ class Reference:
         seed: int = 0,              # Of the injected anomalies
     ) -> 'Reference':
         "What normal stars are like; outliers among them are put aside"
-        normal = Calibration.measure(model, ready, labels)
+        return cls.of(model, Calibration.measure(model, ready, labels), kinds, seed)
+
+    @classmethod
+    def of(
+        cls,
+        model: TrainedModel,
+        normal: Calibration,        # Normal stars, measured
+        kinds: list[str],           # Kinds of anomaly to learn from
+        seed: int = 0,              # Of the injected anomalies
+    ) -> 'Reference':
+        "The same of normal stars that have been measured"
         for _ in range(CLEANINGS):
             reference, odd = fit_reference(model, normal, kinds, seed)
             if not odd.any():
@@ -650,7 +661,8 @@ def fit_reference(
     votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
-    odd = outliers(votes['kinds']) & enough
+    rare = compared.distance > np.quantile(compared.distance, 1 - RARE)
+    odd = (outliers(votes['kinds']) | outliers(votes['farthest']) & ~rare) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd
