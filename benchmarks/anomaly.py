@@ -14,6 +14,7 @@ import numpy as np, pandas as pd, torch
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+from survey import beside, Components
 from stellar_gen.anomaly import calibrate, score
 from stellar_gen.simulate import ANOMALIES, simulate
 from stellar_gen.train import encode, load_model
@@ -54,6 +55,15 @@ class Density:
 
 def latents(t): return t[[c for c in t if c[0]=='z' and c[1:].isdigit()]].to_numpy(np.float32)
 
+def beside_neighbours(ready, weighted):
+    "Chi-square that sixteen components leave, beside that of the fifty stars nearest in scores and S/N"
+    of = Components(ready.flux, ready.ivar, weighted)
+
+    def place(some):
+        return np.c_[of.scores(some.flux, some.ivar), np.log(some.snr())]
+    usual, among = of.chi2(ready.flux, ready.ivar), place(ready)
+    return lambda r, t: beside(of.chi2(r.flux, r.ivar), place(r), usual, among, False)
+
 def peers(model, train):
     "Functions of (prepared spectra, our table) by name"
     ready = model.recipe(train)
@@ -65,6 +75,7 @@ def peers(model, train):
     def on(f): return lambda r, t: f(pca.scores(r.flux, r.ivar))
     return {'isolation forest, PCA':on(lambda x: -iso.score_samples(x)), 'residual, PCA':lambda r, t: pca.residual(r.flux, r.ivar), 'k-NN, PCA':on(lambda x: knn.kneighbors(x/s)[0].mean(1)),
         'LOF, PCA':on(lambda x: -lof.score_samples(x/s)), 'unsupervised forest':lambda r, t: forest(wide.scores(r.flux, r.ivar)), 'latent density':lambda r, t: density(latents(t)),
+        'residual beside neighbours, PCA':beside_neighbours(ready, False), 'residual beside neighbours, EMPCA':beside_neighbours(ready, True),
         'our chi2 alone':lambda r, t: t.chi2.to_numpy(), 'ours':lambda r, t: t.anomaly.to_numpy()}
 
 def table(rows, digits=3): print(pd.DataFrame(rows).round(digits).to_string(index=False), flush=True)

@@ -443,7 +443,7 @@ def spike(stars: Misfit) -> Tensor:  # (B,)
 def kurtosis(stars: Misfit) -> Tensor:  # (B,)
     "Logarithm of the kurtosis of residuals, averaged over the width of a line"
     error = (running_mean(stars.weight, LINE_PIXELS) / LINE_PIXELS).clamp(min=1e-9).sqrt()
-    squared = (running_mean(stars.weighted, LINE_PIXELS) / error).square()    # (B,P)
+    squared = (running_mean(stars.weighted, LINE_PIXELS) / error).square()    # (B,P), 0 where there is no information
     return (squared.square().mean(1) / squared.mean(1).square().clamp(min=1e-9)).clamp(min=1e-3).log()
 
 # %% ../../nbs/05_anomaly.ipynb #c71d994e
