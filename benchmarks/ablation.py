@@ -27,7 +27,7 @@ from scipy.stats import kstest, rankdata
 
 import survey
 from real import Learned
-from stellar_gen.anomaly import reference as rooms
+import stellar_gen.anomaly.reference as rooms
 from stellar_gen.anomaly.adaptation import adapt
 from stellar_gen.anomaly.measures import detector_information, indicator_names, Misfit, templates_on, usable_on
 from stellar_gen.anomaly.reference import Calibration, Reference, Sample
@@ -182,7 +182,7 @@ def parts() -> dict[str, Patches]:
         'squares': without_features(lambda names: np.array(['squared' in name for name in names])),
         'deviations themselves': without_features(lambda names: np.array(['squared' not in name for name in names])),
         'bound of deviations': dict(LARGEST=1e3),
-        'bound of deviations (4)': dict(LARGEST=4.),
+        'bound of deviations (8)': dict(LARGEST=8.),
         'penalty (five times weaker)': dict(PENALTY=.05),
     }
     for one in usable_on(APOGEE):
