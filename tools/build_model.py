@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from real_like import elsewhere, real_like
+from real_like import elsewhere, real_like, some_dark
 from stellar_gen.anomaly import calibrate
 from stellar_gen.anomaly.reference import persistent_share
 from stellar_gen.classify.labels import LabelInputs, label_inputs, learn_labels_from, set_label_floor
@@ -122,7 +122,8 @@ def normal_stars(n: int, data: Path) -> Spectra:
     real = real_like(data, round(NORMAL_REAL*n), NORMAL, NORMAL_CLEAN)
     simulated = simulate(n - len(real), seed=NORMAL, mix=NORMAL_MIX)
     columns = ['apogee_id', 'snr']
-    return elsewhere(concat(o.replace(meta=o.meta[columns]) for o in (simulated, real)), NORMAL)
+    spectra = concat(o.replace(meta=o.meta[columns]) for o in (simulated, real))
+    return some_dark(elsewhere(spectra, NORMAL), NORMAL)
 
 
 def card(model: TrainedModel, n_test: int, n_normal: int, n_labelled: int) -> str:

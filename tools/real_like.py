@@ -23,6 +23,7 @@ ELSEWHERE = .5  # share of the stars that are recorded as other reductions would
 UNEQUAL = .3    # of ln S/N, by which detectors differ in these, at most
 FAINTEST = 1e-9  # of the largest inverse variance: what lies below says nothing
 TRIMMED = 80    # pixels that each end of a detector loses in these, at most
+DARK = .06      # share of the stars that lack a detector, so that each of three has enough to be compared with
 
 
 def real_labels(cannon, kind: str, n: int, seed: int) -> pd.DataFrame:
@@ -65,6 +66,16 @@ def elsewhere(spectra: Spectra, seed: int) -> Spectra:
             ivar[star, pixels.start:pixels.start + left] = 0
             ivar[star, pixels.stop - right:pixels.stop] = 0
     return spectra.replace(flux=flux, ivar=ivar)
+
+
+def some_dark(spectra: Spectra, seed: int) -> Spectra:
+    "Spectra of which some lack a detector"
+    rng = np.random.default_rng([seed, FIRST_SEED, 2])
+    ivar = spectra.ivar.copy()
+    detectors = list(CHIPS.values())
+    for star in np.flatnonzero(rng.random(len(spectra)) < DARK):
+        ivar[star, detectors[rng.integers(len(detectors))]] = 0
+    return spectra.replace(ivar=ivar)
 
 
 def recorded(flux: np.ndarray, table: pd.DataFrame, seed: int, first: int, clean: float) -> Spectra:
