@@ -491,6 +491,14 @@ Labels = Annotated[Optional[Path], typer.Option(
 LabelColumns = Annotated[Optional[str], typer.Option(
     help='Its columns to learn, as in teff,logg,age; without it those that the packaged model reads, too.')]
 
+def _enough_to_train(store):
+    "Raise a ValueError where a store has too few spectra"
+    from stellar_gen.data.store import SpectraStore
+    n = len(SpectraStore(store))
+    if n < _FEWEST_TRAINING:
+        raise ValueError(f'{store}: {n} spectra are too few to train and calibrate a model: '
+                         f'give at least {_FEWEST_TRAINING}')
+
 def _calibrated(store, start, batches, model):
     "The trained model, calibrated with the stars of its store; as it is where these are too few for its grid"
     from stellar_gen.anomaly.survey import calibrate_trained
@@ -589,24 +597,19 @@ def train(
 ):
     "Train a model on a store of spectra; run again after an interruption, it goes on."
     from functools import partial
-    from stellar_gen.data.store import SpectraStore
     from stellar_gen.train.callbacks import LOGS
     _apart([store, start, recipe, labels], out)
     _apart([store, start, recipe, labels], None if log is None or log in LOGS else Path(log), '--log')
     _new(out, True, overwrite)
-    n = len(SpectraStore(store))
-    if n < _FEWEST_TRAINING:
-        raise ValueError(f'{store}: {n} spectra are too few to train and calibrate a model: '
-                         f'give at least {_FEWEST_TRAINING}')
+    _enough_to_train(store)
     matched = _matched(store, labels, label_columns, _FEWEST_LABELLED)
     from stellar_gen.train.processes import train_store
     size: dict[str, Any] = dict(latent=latent) if latent else {}
     steps = _recipe(recipe) if recipe else None
     batches = dict(bs=batch_size, seed=seed, device=_device(device))
-    model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, seed=seed, device=_device(device),
-                        recipe=steps, start=start, processes=processes, lr=lr, bs=batch_size,
-                        log=log, overwrite=overwrite, final=partial(_finished, store, start, batches, matched, quiet),
-                        quiet=quiet, **size)
+    model = train_store(store, out, arch=arch, loss=loss, epochs=epochs, recipe=steps, start=start,
+                        processes=processes, lr=lr, log=log, overwrite=overwrite, quiet=quiet,
+                        final=partial(_finished, store, start, batches, matched, quiet), **batches, **size)
     info = model.info
     _say(quiet, f'{out}: trained on {info["n_train"]:,} spectra; reduced chi-square of {info["n_valid"]:,} held out '
                 f'{info["losses"][-1]["chi2"]:.2f}')

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pages import EVIL, READY, TELEPHONE, WIDE
+
 pytestmark = pytest.mark.xdist_group('site')
-WIDE = dict(width=1400, height=900)      # CSS pixels
-TELEPHONE = dict(width=390, height=844)
-EVIL = '<img src=x onerror="document.title=1">'
-READY = 'html[data-ready=yes]'
 SOON = 8000     # milliseconds until there is a spectrum: two or three seconds, and more where all cores are busy
 LATE = 20_000   # until a server that was killed is back, or a store scored
 DRAWN = 'parts.stars[0].data.flux.some(f => f < 0.97)'

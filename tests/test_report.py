@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pages import EVIL, READY, TELEPHONE, WIDE
+
 pytestmark = pytest.mark.xdist_group('site')
-WIDE = dict(width=1400, height=900)      # CSS pixels
-TELEPHONE = dict(width=390, height=844)
-EVIL = '<img src=x onerror="document.title=1">'
-READY = 'html[data-ready=yes]'
 SOON = 3000  # milliseconds, in which a page of hundreds of stars can be worked with; twice that is allowed here
 
 

@@ -64,13 +64,11 @@ def _is_copied(at: np.ndarray) -> bool:
     "Whether pixel numbers are whole"
     return bool(np.abs(at - np.rint(at)).max(initial=0) < _SAME_PIXEL)
 
-def _onto(
-    wave: np.ndarray,      # Wavelengths (D,) of a file's pixels, vacuum Å, in the wanted frame, increasing
-    flux: np.ndarray,      # Flux (D,)
-    ivar: np.ndarray,      # Inverse variance (D,)
+def _inside(
+    wave: np.ndarray,      # Wavelengths (D,) of a file's pixels
     new_wave: np.ndarray,  # Wavelengths (Q,) of a detector of the grid
-) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (Q,); 0 where nothing is known
-    "A stretch of pixels on a grid, with as much information per ångström"
+) -> np.ndarray:           # (Q,), at least one of them True
+    "Which of the grid's pixels a file covers"
     if lost := np.isnan(wave).sum():
         raise ValueError(f'{lost:,} of its {len(wave):,} wavelengths are no numbers')
     if len(wave) < 2 or not (np.diff(wave) > 0).all():
@@ -80,6 +78,16 @@ def _onto(
     if not inside.any():
         theirs, ours = (f'{w[0]:.1f} to {w[-1]:.1f} Å' for w in (wave, new_wave))
         raise ValueError(f'its wavelengths, {theirs}, are none of the grid\'s, {ours}')
+    return inside
+
+def _onto(
+    wave: np.ndarray,      # Wavelengths (D,) of a file's pixels, vacuum Å, in the wanted frame, increasing
+    flux: np.ndarray,      # Flux (D,)
+    ivar: np.ndarray,      # Inverse variance (D,)
+    new_wave: np.ndarray,  # Wavelengths (Q,) of a detector of the grid
+) -> tuple[np.ndarray, np.ndarray]:  # Flux and inverse variance (Q,); 0 where nothing is known
+    "A stretch of pixels on a grid, with as much information per ångström"
+    inside = _inside(wave, new_wave)
     at = np.interp(new_wave[inside], wave, np.arange(len(wave)))
     new_flux, new_ivar = np.zeros((2, len(new_wave)))
     if _is_copied(at):
