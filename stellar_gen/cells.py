@@ -17,10 +17,11 @@ from bokeh.embed import components
 from bokeh.models import BoxZoomTool, CustomJS
 
 from .anomaly.scoring import score
+from .classify.maps import bokeh_scripts
 from .data.core import Spectra
 from .model import TrainedModel
 from .packed import pack_spectrum
-from .report import _elements, _headline, _ranked, _SCRIPTS, _tools_of, bokeh_scripts, render, report_page
+from .report import _elements, _headline, _ranked, _SCRIPTS, _tools_of, render, report_page
 from .views import spectrum_view, SpectrumView, star_columns, web_text
 
 # %% ../nbs/08i_cells.ipynb #59d058d0
@@ -106,7 +107,7 @@ def show_spectra(
     script = ''.join(web_text(name) for name in (*_SCRIPTS, 'spectra.js'))
     packed = {str(i): pack_spectrum(*star, flat) for i, star in enumerate(scaled)}
     page = render('spectra.html', title='stellar_gen spectra', names=_named(spectra.meta), elements=_elements(grid),
-                  div=div, spectra=packed, style=web_text('report.css'), bokeh=bokeh_scripts(), script=script,
+                  div=div, spectra=packed, style=web_text('report.css'), bokeh=bokeh_scripts('bokeh-tables'), script=script,
                   models=models)
     return Framed(page, height)
 

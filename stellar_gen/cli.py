@@ -884,7 +884,7 @@ def generate(
     snr: Annotated[Optional[float], typer.Option(
         min=1, help='Record them at this S/N, by the simulated instrument; without it they are noiseless.')] = None,
     like: Annotated[Optional[Path], typer.Option(
-        help='Store of ordinary stars of a survey, to record them like: with their errors, gaps and residuals.')] = None,
+        help='Store of ordinary stars of a survey: theirs become the errors, gaps and residuals.')] = None,
     vsini: Annotated[Optional[float], typer.Option(min=0, help='Rotation to add, km/s.')] = None,
     rv: Annotated[Optional[float], typer.Option(help='Velocity to add, km/s.')] = None,
     resolution: Annotated[Optional[float], typer.Option(help='Resolving power to come down to.')] = None,

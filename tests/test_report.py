@@ -25,6 +25,7 @@ def reports(survey, tmp_path_factory):
     "Two reports of different stars, the first with votes to come; and the scores of the first"
     from stellar_gen.model import load_model
     from stellar_gen.report import write_report
+    pytest.importorskip('panel')  # It adds models to Bokeh, which must stay out of the pages
     folder = tmp_path_factory.mktemp('reports')
     model = load_model('apogee-16')
     scores = write_report(folder / 'one.html', model, survey, show=[7], top=30)
