@@ -550,7 +550,8 @@ def _assembled(parts: Parts, table: pd.DataFrame, scores: pd.DataFrame, grid: Gr
     maps = dict(colours=list(parts.looks), colour='anomaly', planes=list(parts.planes), chosen=parts.chosen)
     return render('report.html', first=_first(scores)._asdict(), oddest=oddest, kinds=_kinds(scores), elements=elements,
                   divs=divs, **maps,
-                  style=web_text('report.css'), bokeh=bokeh_scripts('bokeh-tables'), script=script, models=models, **words)
+                  style=web_text('report.css'), bokeh=bokeh_scripts('bokeh-tables'), script=script,
+                  models=models, **words)
 
 def _chosen_rows(scores: pd.DataFrame, wanted: set[int], top: int, rows: int) -> tuple[list[int], set[int]]:
     "Rows in the table, by rank, and those of them that come with their spectra"
