@@ -107,7 +107,8 @@ def show_spectra(
     script = ''.join(web_text(name) for name in (*_SCRIPTS, 'spectra.js'))
     packed = {str(i): pack_spectrum(*star, flat) for i, star in enumerate(scaled)}
     page = render('spectra.html', title='stellar_gen spectra', names=_named(spectra.meta), elements=_elements(grid),
-                  div=div, spectra=packed, style=web_text('report.css'), bokeh=bokeh_scripts('bokeh-tables'), script=script,
+                  div=div, spectra=packed, style=web_text('report.css'), bokeh=bokeh_scripts('bokeh-tables'),
+                  script=script,
                   models=models)
     return Framed(page, height)
 
