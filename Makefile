@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test robust oldest notebooks docs types readme assets clean
+.PHONY: demo test lab robust oldest notebooks docs types readme assets clean
 
 demo: .venv/.ready
 	$(BIN)/stellar_gen demo --out demo
 
 test: .venv/.ready
 	$(BIN)/python -m pytest tests -n 2
+
+# JupyterLab on the first lesson.
+lab: .venv/.ready
+	$(BIN)/jupyter lab nbs/00_data.ipynb
 
 # Every notebook with 1, 2 and 4 threads and with other random seeds: hours, and no part of CI.
 robust: .venv/.ready
@@ -18,8 +22,9 @@ robust: .venv/.ready
 oldest:
 	$(PYTHON) tools/oldest.py
 
-# Run every notebook and store its outputs, then export, clean and write README.md.
+# Export, run every notebook and store its outputs, clean and write README.md; new notebooks get their badges.
 notebooks: .venv/.ready
+	$(BIN)/python tools/badges.py
 	$(BIN)/nbdev_export
 	$(BIN)/python tools/execute.py
 	$(BIN)/nbdev_clean

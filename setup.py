@@ -16,11 +16,10 @@ readme = (here/'README.md').read_text(encoding='utf-8')
 readme = re.sub(r'(!\[[^\]]*\]\()(?!https?:)([^)]+)', rf"\1{cfg['git_url']}/raw/{cfg['branch']}/\2", readme)
 readme = re.sub(r'(\]\()(?!https?:|#)([^)]+)', rf"\1{cfg['git_url']}/blob/{cfg['branch']}/\2", readme)
 
-# Developers have all extras, but JupyterLab, which no test needs.
 extras = {name: cfg[f'{name}_requirements'].split() for name in EXTRAS}
-everything = [requirement for requirements in extras.values() for requirement in requirements]
-extras['dev'] = cfg['dev_requirements'].split() + everything
-extras['notebooks'] = cfg['notebooks_requirements'].split() + everything
+lessons = [requirement for name in EXTRAS if name != 'docs' for requirement in extras[name]]
+extras['notebooks'] = cfg['notebooks_requirements'].split() + lessons
+extras['dev'] = cfg['dev_requirements'].split() + extras['docs'] + extras['notebooks']  # `make lab`, too
 
 setup(
     name=cfg['lib_name'],

@@ -18,7 +18,7 @@ os.environ.setdefault('MPLBACKEND', 'agg')
 
 def pytest_collection_modifyitems(items):
     "The tests of the wheel and of the site take longest and leave a core idle at times: begin with them"
-    items.sort(key=lambda i: 'installs_and_scores' not in i.nodeid and 'test_site' not in i.nodeid)
+    items.sort(key=lambda i: 'wheel_installs' not in i.nodeid and 'test_site' not in i.nodeid)
 
 
 @pytest.fixture

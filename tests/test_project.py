@@ -76,11 +76,20 @@ def test_notebooks_are_executed(root):
 def test_every_notebook_opens_and_ends_alike(root):
     "A title, a line, what enters, leaves and is learned; at the end where to go next"
     for p, cells in notebooks(root, '[0-9]*.ipynb'):
-        text = [source(c) for c in cells if c['cell_type'] == 'markdown']
+        text = [source(c) for c in cells if c['cell_type'] == 'markdown' and c['id'] != 'badges']
         assert re.fullmatch(r'# .+\n\n> .+', text[0]), p.name  # anything more in this cell would be missing on the site
         for part in ('**In:**', '**Out:**', 'You will learn'):
             assert part in text[1], f'{p.name} does not say {part}'
         assert '## Where to go next' in text[-1], p.name
+
+
+def test_every_notebook_can_be_run_elsewhere(root):
+    "In Colab, on Binder and after an installation, without the tools of developers"
+    prints('tools/badges.py', '--check', cwd=root)
+    for p, cells in notebooks(root):
+        code = '\n'.join(source(c) for c in code_cells(cells))
+        tools = re.findall(r'^ *(?:from|import) (nbdev|execnb|hypothesis|pytest)\b', code, re.M)
+        assert not tools, f'{p.name} imports {tools}, which the extra `notebooks` does not bring'
 
 
 def test_figures_have_labels_and_one_style(root):

@@ -1,5 +1,6 @@
 "The wheel: what is in it, what it says of itself, and that in an empty environment it scores a real star"
 import email
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.xdist_group('wheel')  # one worker builds it, once
 ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
+LESSONS = ('00_data', '00ca_columns', '08b_measure')  # quick ones
 
 
 def sh(*args, **kwargs):
@@ -66,41 +68,81 @@ def find_python(version):
             return p
 
 
+class Environment:
+    "An environment of a Python that has what is installed into it and nothing else, and a folder to work in"
+    def __init__(self, base, folder):
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'VIRTUAL_ENV', 'MPL'))}
+        self.programs = folder / 'env' / 'bin'
+        self.away = folder / 'away'
+        self.away.mkdir()
+        sh(base, '-m', 'venv', folder / 'env', env=self.env)
+
+    def run(self, program, *args, cwd=None):
+        return sh(self.programs / program, *args, cwd=cwd or self.away, env=self.env).strip()
+
+    def install(self, requirement):
+        from conftest import ROOT
+        options = ['-q', '--no-compile', '--disable-pip-version-check', '-c', ROOT / 'constraints.txt']
+        self.run('python', '-m', 'pip', 'install', *options, requirement)
+
+    def has(self, module):
+        return self.run('python', '-c', f'import importlib.util as u; print(u.find_spec("{module}") is not None)') == 'True'
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory, wheel):
+    "The wheel in an environment of this Python; it is gone after the tests: an environment takes gigabytes"
+    folder = tmp_path_factory.mktemp('installed')
+    here = Environment(sys.executable, folder)
+    here.install(wheel)
+    yield here
+    shutil.rmtree(folder)
+
+
+def scores_a_star(here, *models):
+    star = here.run('python', '-c', 'from stellar_gen.data import sample_paths; print(sample_paths()[1])')
+    assert star.startswith(str(here.programs.parent))
+    for model in models:
+        here.run('stellar_gen', 'score', model, star, '--out', 'scores.csv')
+        assert '2M19485057+5005279' in (here.away / 'scores.csv').read_text()
+        (here.away / 'scores.csv').unlink()
+
+
+def test_wheel_installs_and_scores(installed):
+    "In an empty environment of this Python: it simulates, trains and scores"
+    assert not installed.has('seaborn'), 'more is installed than the wheel asks for'
+    installed.run('stellar_gen', 'simulate', '--n', 150, '--out', 'survey', '-q')
+    installed.run('stellar_gen', 'train', 'survey', '--out', 'model', '--epochs', 1, '--device', 'cpu', '-q')
+    scores_a_star(installed, 'apogee-16', 'model')
+
+
+def test_wheel_installs_and_runs_lessons(root, wheel, installed):
+    "In the same environment, which the extra `notebooks` completes: in Jupyter, from top to bottom, without developers' tools"
+    installed.install(f'{wheel}[notebooks]')
+    assert not any(map(installed.has, ('nbdev', 'execnb', 'hypothesis', 'pytest')))
+    assert (installed.programs / 'jupyter-lab').is_file()
+    lessons = [root / 'nbs' / f'{name}.ipynb' for name in LESSONS]
+    installed.run('jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', installed.away, *lessons)
+    for p in lessons:
+        cells = json.loads((installed.away / p.name).read_text())['cells']
+        code = [c for c in cells if c['cell_type'] == 'code' and ''.join(c['source']).strip()]
+        assert all(c['execution_count'] for c in code), p.name
+    assert '"image/png"' in (installed.away / f'{LESSONS[0]}.ipynb').read_text(), 'figures are not shown'
+
+
 @pytest.fixture
 def room(tmp_path):
-    "A folder that is gone after the test: an environment takes gigabytes"
+    "A folder that is gone after the test"
     yield tmp_path
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.parametrize('version', ['', '3.12', '3.13'])
-def test_wheel_installs_and_scores(root, room, wheel, version):
-    "In an empty environment of this Python, and of others that are installed"
-    base = find_python(version) if version else sys.executable
+@pytest.mark.parametrize('version', ['3.12', '3.13'])
+def test_wheel_installs_and_scores_elsewhere(room, wheel, version):
+    "In an empty environment of other Pythons that are installed"
+    base = find_python(version)
     if not base:
         pytest.skip(f'python{version} is not installed here')
-    env = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'VIRTUAL_ENV'))}
-    sh(base, '-m', 'venv', room / 'env', env=env)
-    programs = room / 'env' / 'bin'
-    constraints = root / 'constraints.txt'
-    sh(programs / 'python', '-m', 'pip', 'install', '-q', '--no-compile', '-c', constraints, wheel, env=env)
-    away = room / 'away'
-    away.mkdir()
-
-    def python(code):
-        return sh(programs / 'python', '-c', code, cwd=away, env=env).strip()
-
-    def command(*args):
-        return sh(programs / 'stellar_gen', *args, cwd=away, env=env)
-
-    star = python('from stellar_gen.data import sample_paths; print(sample_paths()[1])')
-    assert star.startswith(str(room))
-    models = ['apogee-16']
-    if not version:
-        command('simulate', '--n', 150, '--out', 'survey', '-q')
-        command('train', 'survey', '--out', 'model', '--epochs', 1, '--device', 'cpu', '-q')
-        models.append('model')
-    for model in models:
-        command('score', model, star, '--out', 'scores.csv')
-        assert '2M19485057+5005279' in (away / 'scores.csv').read_text()
-        (away / 'scores.csv').unlink()
+    here = Environment(base, room)
+    here.install(wheel)
+    scores_a_star(here, 'apogee-16')

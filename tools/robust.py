@@ -80,15 +80,17 @@ def run_here(
     sys.path.insert(0, str(ROOT))
     os.chdir(path.parent)
     from execnb.shell import CaptureShell
+    from IPython.core.inputtransformer2 import TransformerManager
     from nbdev.process import NBProcessor
     cells = [c for c in NBProcessor(path, process=True).nb.cells if c.cell_type == 'code']
     shell = CaptureShell(path)
     for c in cells:
         told = c.directives_
-        if SKIPPED & told.keys() or told.get('eval:', [''])[0].lower() == 'false' or 'nbdev_export' + '(' in c.source:
+        if SKIPPED & told.keys() or told.get('eval:', [''])[0].lower() == 'false':
             continue
         lesson = not any(o.startswith('export') for o in told)
-        shell.run(shifted(c.source, offset) if lesson else c.source)
+        source = TransformerManager().transform_cell(c.source)  # magics as Python
+        shell.run(shifted(source, offset) if lesson else source)
         if error := shell.exc:
             inside = [f for f in traceback.extract_tb(error.__traceback__) if 'ipython-input' in f.filename]
             line = inside[-1].line if inside else c.source.splitlines()[0]
