@@ -1,15 +1,18 @@
 "The live page in a browser: what two people do with it, what they bring, and what a kill leaves"
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 
-from pages import EVIL, READY, TELEPHONE, WIDE
+from pages import EVIL, READY, see_tooltip, TELEPHONE, WIDE
 
 pytestmark = pytest.mark.xdist_group('site')
 SOON = 8000     # milliseconds until there is a spectrum: two or three seconds, and more where all cores are busy
@@ -18,13 +21,15 @@ DRAWN = 'parts.stars[0].data.flux.some(f => f < 0.97)'
 COMMAND = 'import sys; from stellar_gen.cli import main; sys.argv[0] = "stellar_gen"; main()'
 
 
-def start(store, port=0):
-    "A server of its own process, and its address"
-    args = ['explore', str(store), '--no-browser', '--port', str(port), '--quiet']
-    process = subprocess.Popen([sys.executable, '-c', COMMAND, *args], stdout=subprocess.PIPE, text=True)
+def start(store, port=0, *options):
+    "A server of its own process, and its address; a SAMP hub would be found beside the store"
+    args = ['explore', str(store), '--no-browser', '--port', str(port), '--quiet', *options]
+    hub = store.with_name('hub')
+    process = subprocess.Popen([sys.executable, '-c', COMMAND, *args], stdout=subprocess.PIPE, text=True,
+                               env=os.environ | dict(SAMP_HUB=f'std-lockurl:{hub.as_uri()}'))
     line = process.stdout.readline()
-    assert line.startswith('explore: http://127.0.0.1:'), line
-    return SimpleNamespace(process=process, url=line.split()[1], keep=store.with_name(f'{store.name}.explore'))
+    assert line.startswith('explore: http://127.0.0.1:' if not options else 'explore: http://0.0.0.0:'), line
+    return SimpleNamespace(process=process, url=line.split()[1], keep=store.with_name(f'{store.name}.explore'), hub=hub)
 
 
 def kill(server):
@@ -161,8 +166,8 @@ def test_neighbours_lead_on_and_a_star_is_generated(tab):
     tab.wait_for_function('words => document.getElementById("made").textContent !== words', arg=before)
 
 
-def test_lasso_gives_lists(tab, tmp_path):
-    "Of stars inside it, as Parquet, FITS and VOTable"
+def test_lasso_gives_lists(tab, served, tmp_path):
+    "Of stars inside it, as Parquet, FITS and VOTable, and by SAMP where a hub runs"
     from astropy.table import Table
     tab.evaluate('document.querySelector("select.plane").scrollIntoView()')
     tab.evaluate('parts.left.toolbar.tools.flat().forEach(t => { if (t.type === "LassoSelectTool") t.active = true })')
@@ -175,7 +180,7 @@ def test_lasso_gives_lists(tab, tmp_path):
     tab.mouse.up()
     tab.wait_for_selector('#lasso:not([hidden])')
     rows = sorted(tab.evaluate('chosenRows()'))
-    assert len(rows) > 50
+    assert len(rows) > 2
     for suffix in ('.parquet', '.fits', '.vot'):
         tab.locator('#format').select_option(suffix)
         with tab.expect_download(timeout=SOON) as download:
@@ -186,6 +191,37 @@ def test_lasso_gives_lists(tab, tmp_path):
         assert sorted(table['row']) == rows
     tab.locator('#samp').click()
     said(tab, 'SAMP hub')
+    with table_reader(served.hub) as received:
+        tab.locator('#samp').click()
+        said(tab, 'were sent to TOPCAT')
+    assert sorted(received[0]['row']) == rows
+
+
+@contextmanager
+def table_reader(lockfile):
+    "A hub with a program like TOPCAT, and the tables that it gets"
+    from astropy.table import Table
+    from pyvo.samp import SAMPHubServer, SAMPIntegratedClient
+    hub = SAMPHubServer(addr='127.0.0.1', lockfile=str(lockfile), web_profile=False)
+    hub.start()
+    topcat = SAMPIntegratedClient('TOPCAT', addr='127.0.0.1')
+    topcat.connect(hub)
+    received = []
+
+    def receive(key, sender, message_id, message, content, extra):
+        received.append(Table.read(content['url'].removeprefix('file://'), format='votable'))
+        topcat.ereply(message_id, 'samp.ok', result={})
+
+    topcat.bind_receive_call('table.load.votable', receive)
+    try:
+        yield received
+    finally:
+        topcat.disconnect()
+        hub.stop()
+
+
+def test_hovering_shows_the_star(tab):
+    see_tooltip(tab)
 
 
 def test_two_people_rank_together(tab, browser, served):
@@ -211,8 +247,18 @@ def test_two_people_rank_together(tab, browser, served):
     other.context.close()
 
 
+def drop(tab, path):
+    "Let a file fall on the page, as a person drags it there"
+    files = tab.evaluate_handle("""([name, bytes]) => {
+        const files = new DataTransfer()
+        files.items.add(new File([new Uint8Array(bytes)], name))
+        return files
+    }""", [path.name, list(path.read_bytes())])
+    tab.dispatch_event('body', 'drop', dict(dataTransfer=files))
+
+
 def test_files_are_brought(tab, tmp_path):
-    "A good one joins the ranking; a broken one, whatever its name, costs a line"
+    "A good one joins the ranking; a broken one, whatever its name, that is dropped on the page costs a line"
     from stellar_gen.data import sample_paths
     n = tab.evaluate('stars()')
     tab.locator('#file').set_input_files(sample_paths()[0])
@@ -223,7 +269,7 @@ def test_files_are_brought(tab, tmp_path):
     tab.wait_for_function(DRAWN)
     broken = tmp_path / '<b>bad<b>.fits'
     broken.write_bytes(sample_paths()[0].read_bytes()[:3000])
-    tab.locator('#file').set_input_files(broken)
+    drop(tab, broken)
     said(tab, '<b>bad<b>.fits')
     assert tab.locator('#said b').count() == 0 and tab.evaluate('stars()') == n + 1
 
@@ -287,3 +333,18 @@ def test_a_kill_loses_no_vote(browser, served, store):
     tab.wait_for_function('n => document.documentElement.dataset.ready && votes.size === n', arg=len(kept), timeout=LATE)
     kill(again)
     tab.context.close()
+
+
+def test_others_need_the_token(browser, store):
+    "On another address than this computer's the page asks for what the command has printed"
+    server = start(store, 0, '--address', '0.0.0.0')
+    here = server.url.replace('0.0.0.0', '127.0.0.1')
+    without, token = here.split('?token=')
+    assert len(token) > 20
+    assert 'lacks the token' in requests.get(without).text and 'lacks the token' in requests.get(f'{without}?token=guess').text
+    tab = browser.new_context(viewport=WIDE).new_page()
+    tab.goto(here)
+    tab.wait_for_selector(READY, timeout=LATE)
+    assert tab.locator('#samp').count() == 0  # a list would go to programs on the server's computer
+    tab.context.close()
+    kill(server)

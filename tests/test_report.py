@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pages import EVIL, READY, TELEPHONE, WIDE
+from pages import EVIL, READY, see_tooltip, TELEPHONE, WIDE
 
 pytestmark = pytest.mark.xdist_group('site')
 SOON = 3000  # milliseconds, in which a page of hundreds of stars can be worked with; twice that is allowed here
@@ -214,19 +214,7 @@ def test_names_are_no_markup(tab):
 
 
 def test_hovering_shows_the_star(tab):
-    tab.evaluate('document.querySelector("select.plane").scrollIntoView()')
-    tab.wait_for_timeout(300)
-    x, y = tab.evaluate('''() => {
-        const view = Bokeh.index.find_one(parts.left), box = view.canvas_view.el.getBoundingClientRect()
-        const dots = parts.left.renderers.find(r => r.name === 'dots')
-        const sx = view.frame.x_scale.compute(column('map_1')[0]), sy = view.frame.y_scale.compute(column('map_2')[0])
-        return [box.left + sx, box.top + sy]
-    }''')
-    tab.mouse.move(x - 5, y - 5)
-    tab.mouse.move(x, y, steps=3)
-    tip = tab.locator('.bk-Tooltip, .bk-tooltip-content').first
-    tip.wait_for(timeout=3000)
-    assert tab.locator('svg[aria-label="small spectrum"] path[d^=M]').count() > 0
+    see_tooltip(tab)
 
 
 def test_a_star_without_spectrum_names_the_command(tab):
