@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from astropy import units as u
 from torch import nn
 
-from .data.core import APOGEE, APOGEE_PIXMASK, concat, Spectra
+from .data.core import _in_unit, APOGEE, APOGEE_PIXMASK, as_frame, concat, Spectra
+from .data.sources import as_spectra
 from .data.store import SpectraStore
 from .instrument import shift_and_blur
 from .simulate.survey import observe
@@ -240,7 +243,8 @@ def _changed(flux, grid, vsini, rv, resolution):
     "Flux (N,P) with rotation, a velocity and less resolution, where they are asked for"
     if vsini is None and rv is None and resolution is None:
         return flux
-    changes = dict(vsini=vsini, rv=rv, resolution=None if resolution is None else _blur_to(resolution, grid))
+    changes = dict(vsini=_in_unit(vsini, 'km/s'), rv=_in_unit(rv, 'km/s'),
+                   resolution=None if resolution is None else _blur_to(resolution, grid))
     steps = np.diff(np.log(grid.wave))
     if np.ptp(steps) > _REGULAR * steps.mean():
         raise ValueError('vsini, rv and resolution need a logarithmic grid: the pixels of this model have many widths')
@@ -303,14 +307,14 @@ def _drawn(net, z):
 def generate(
     model: TrainedModel,                 # A model, without labels of its own
     n: int | None = None,                # How many; default one for each row of `labels`, 10 otherwise
-    labels: pd.DataFrame | None = None,  # Labels of the stars, some or all of those that `learn_prior` was told
-    near: Spectra | None = None,         # A star to stay near to, as read
-    between: Spectra | None = None,      # Two stars to go from one to the other, as read
+    labels: Any = None,                  # A table of some or all labels that `learn_prior` was told
+    near: Any = None,                    # A star to stay near to: whatever `as_spectra` takes, as `between` and `like`
+    between: Any = None,                 # Two stars to go from one to the other
     spread: float = 0.5,                 # How far from `near`, in units of the scatter of stars like it
     snr: float | np.ndarray | None = None,  # Record them at this S/N, one number or one a star; default noiseless
-    like: Spectra | SpectraStore | None = None,  # Ordinary stars, as read, to record them like; in place of `snr`
-    vsini: float | None = None,          # Rotation to add, km/s
-    rv: float | None = None,             # Velocity to add, km/s
+    like: Any = None,                    # Ordinary stars to record them like; in place of `snr`
+    vsini: float | u.Quantity | None = None,  # Rotation to add, km/s
+    rv: float | u.Quantity | None = None,     # Velocity to add, km/s
     resolution: float | None = None,     # Resolving power to come down to, below the survey's
     seed: int = 0,                       # Of all random numbers
 ) -> Spectra:                            # `meta` holds `apogee_id`, latents, and the labels they were made from, if any
@@ -321,6 +325,8 @@ def generate(
         raise ValueError('give one of labels, near and between')
     if snr is not None and like is not None:
         raise ValueError('give snr, for the simulated instrument, or like, for that of a survey, not both')
+    labels = None if labels is None else as_frame(labels)
+    near, between, like = (None if given is None else as_spectra(given, model.grid) for given in (near, between, like))
     n = n or (_USUAL_N if labels is None else len(labels))
     if n < 1:
         raise ValueError(f'n={n}: ask for at least one star')

@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 from ._palette import BLUE, GREEN, GREY, ORANGE, RED
 from .data.core import Grid, Spectra
 from .data.files import whole
+from .data.sources import as_spectra
 from .data.store import SpectraStore
 from .model import draw, prepared, TrainedModel
 from .anomaly.measures import INDICATORS
@@ -588,7 +589,7 @@ def report_page(
 def write_report(
     path: str | Path,                      # HTML file to write
     model: TrainedModel,                   # A calibrated model
-    spectra: Spectra | SpectraStore | str | Path,  # As read, or a store; `meta.group` may say what each is
+    spectra: Any,                          # Whatever `as_spectra` takes; `meta.group` may say what each is
     show: Sequence[int] = (),              # Rows that are in the page with their spectra, whatever their rank
     top: int = 150,                        # Ranked stars that come with their spectra
     rows: int = 5000,                      # Ranked stars in the table, beside the rows of `show`
@@ -596,7 +597,7 @@ def write_report(
     votes: pd.DataFrame | None = None,     # `apogee_id` and `vote`, as the page saves them, to rank by
 ) -> pd.DataFrame:                         # The scores, in the order of the spectra, with `rank` and `group`
     "Score spectra and write a page about them"
-    spectra = SpectraStore(spectra) if isinstance(spectra, (str, Path)) else spectra
+    spectra = as_spectra(spectra, model.grid)
     if beyond := [row for row in show if not 0 <= row < len(spectra)]:
         raise ValueError(f'row {beyond[0]} is to be shown, but there are {len(spectra):,} spectra: '
                          f'give numbers from 0 to {len(spectra) - 1:,}')

@@ -8,14 +8,13 @@ __all__ = ['ROUNDS', 'MOST_STARS', 'adapt']
 # %% ../../nbs/05ca_adapt.ipynb #c936b310
 import copy
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ..data.core import Spectra
-from ..data.store import SpectraStore
+from ..data.sources import as_spectra
 from ..model import draw, prepared, TrainedModel
 
 # %% ../../nbs/05ca_adapt.ipynb #613b8096
@@ -84,14 +83,13 @@ MOST_STARS = 1000  # that the pixels are measured on
 
 def adapt(
     model: TrainedModel,
-    spectra: Spectra | SpectraStore | str | Path,  # Stars of the sample, as read or a store; most are ordinary
-    seed: int = 0,                                 # Of the choice among more than a thousand
-) -> TrainedModel:                                 # Another model, without a reference: `calibrate` it
+    spectra: Any,         # Stars of the sample, most of them ordinary: whatever `as_spectra` takes
+    seed: int = 0,        # Of the choice among more than a thousand
+) -> TrainedModel:        # Another model, without a reference: `calibrate` it
     "A model whose mean spectrum and own error are those of a sample"
     if model.net.decoder.log_scatter is None:
         raise ValueError('this model has no error of its own: train it with scatter=True')
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
+    spectra = as_spectra(spectra, model.grid)
     if len(spectra) < FEWEST_SEEN:
         raise ValueError(f'{len(spectra)} spectra are too few to adapt a model to: give at least {FEWEST_SEEN}, '
                          'better a hundred')

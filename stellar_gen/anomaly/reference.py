@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from scipy.special import logsumexp
 
 from ..data.core import APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
-from ..data.store import SpectraStore
+from ..data.sources import as_spectra
 from ..simulate.kinds import kind_on, KINDS, kinds_on
 from ..model import load_model, prepared, TrainedModel
 from .measures import indicator_names, measure
@@ -677,13 +677,13 @@ def names_of(ready: Spectra) -> list[str]:
 
 # %% ../../nbs/05c_reference.ipynb #79987617
 def calibrate(
-    model: TrainedModel,                           # A model; the result is kept in its `reference`
-    spectra: Spectra | SpectraStore | str | Path,  # Normal stars that were not trained on, as read or a store
-    seed: int = 0,                                 # Of the injected anomalies
-    kinds: Iterable[str] | None = None,            # Kinds of anomaly to learn from; default all that the grid allows
-) -> TrainedModel:                                 # The same model
+    model: TrainedModel,                  # A model; the result is kept in its `reference`
+    spectra: Any,                         # Normal stars that were not trained on: whatever `as_spectra` takes
+    seed: int = 0,                        # Of the injected anomalies
+    kinds: Iterable[str] | None = None,   # Kinds of anomaly to learn from; default all that the grid allows
+) -> TrainedModel:                        # The same model
     "Learn what is normal, and what anomalies of known kinds would look like"
-    parts = list(prepared(model, spectra))
+    parts = list(prepared(model, as_spectra(spectra, model.grid)))
     ready = concat(part.spectra for part in parts)
     kinds = [kind_on(kind, ready.grid).name for kind in (kinds_on(ready.grid) if kinds is None else kinds)]
     labels = np.concatenate([part.labels for part in parts]) if model.net.labels else None

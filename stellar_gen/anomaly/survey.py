@@ -8,7 +8,7 @@ __all__ = ['FOLDS', 'MOST_NORMAL', 'AT_A_TIME', 'FOLD_EPOCHS', 'FOLD_LR', 'ENOUG
 
 # %% ../../nbs/05da_folds.ipynb #d7339f37
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from .measures import measure, reduced_chi2
 from .reference import calibrate, Calibration, FEWEST_NORMAL, Reference, some_labels
 from .scoring import score, with_flags
 from ..data.core import Spectra
+from ..data.sources import as_spectra
 from ..data.store import SpectraStore
 from ..model import draw, finish, prepared, TrainedModel
 from ..simulate.kinds import kinds_on
@@ -32,11 +33,12 @@ AT_A_TIME = 2000    # stars that are judged
 
 def calibrated(
     model: TrainedModel,               # A trained model; it stays as it is
-    spectra: Spectra | SpectraStore,   # A sample, most of it normal
+    spectra: Any,                      # A sample, most of it normal: whatever `as_spectra` takes
     rows: np.ndarray | None = None,    # Of the stars to use; default all
     seed: int = 0,                     # Of the choice among very many, and of the injected anomalies
 ) -> TrainedModel:                     # Another model
     "A model adapted to, and calibrated with, the stars of a survey"
+    spectra = as_spectra(spectra, model.grid)
     rows = np.arange(len(spectra)) if rows is None else rows
     chosen = np.random.default_rng(seed).permutation(rows)[:MOST_NORMAL]
     some = spectra[np.sort(chosen)]
@@ -53,15 +55,14 @@ def median_chi2(
     return float(np.nanmedian(reduced_chi2(drawn, some.spectra.flux, some.spectra.ivar)))
 
 def score_by_folds(
-    model: TrainedModel,                           # A trained model; it stays as it is
-    spectra: Spectra | SpectraStore | str | Path,  # A survey, as read or a store
-    fdr: float = 0.01,                             # False-discovery rate of `flag`
-    seed: int = 0,                                 # Of the folds
-    **options,                                     # Passed to `score`
-) -> pd.DataFrame:                                 # As `score` gives it, a row for each spectrum
+    model: TrainedModel,  # A trained model; it stays as it is
+    spectra: Any,         # A survey: whatever `as_spectra` takes
+    fdr: float = 0.01,    # False-discovery rate of `flag`
+    seed: int = 0,        # Of the folds
+    **options,            # Passed to `score`
+) -> pd.DataFrame:        # As `score` gives it, a row for each spectrum
     "How odd each star of a survey is beside the others"
-    if isinstance(spectra, (str, Path)):
-        spectra = SpectraStore(spectra)
+    spectra = as_spectra(spectra, model.grid)
     order = np.random.default_rng(seed).permutation(len(spectra))
     fold = np.arange(len(spectra)) % FOLDS
     if len(spectra) * (FOLDS - 1) // FOLDS < FEWEST_NORMAL:

@@ -17,7 +17,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from ..data.core import as_frame
+from ..data.core import _in_unit, as_frame
 
 # %% ../../nbs/01_crossmatch.ipynb #e961d99c
 class _Positions(NamedTuple):
@@ -83,9 +83,10 @@ def propagate(
     radial_velocity: ArrayLike = 0.,  # Radial velocity (N,), km/s
 ) -> tuple[np.ndarray, np.ndarray]:   # Right ascension and declination (N,), (N,), deg
     "Positions of stars at another epoch"
-    a = np.radians(np.asarray(ra, float))
-    d = np.radians(np.asarray(dec, float))
-    t = np.asarray(years, float)
+    a, d = (np.radians(np.asarray(_in_unit(angle, 'deg'), float)) for angle in (ra, dec))
+    t = np.asarray(_in_unit(years, 'yr'), float)
+    pmra, pmdec = (_in_unit(motion, 'mas/yr') for motion in (pmra, pmdec))
+    parallax, radial_velocity = _in_unit(parallax, 'mas'), _in_unit(radial_velocity, 'km/s')
     known = np.isfinite(pmra) & np.isfinite(pmdec)
     east = np.where(known, pmra, 0) * t * _MAS                       # rad, towards larger right ascension
     north = np.where(known, pmdec, 0) * t * _MAS                     # rad, towards larger declination
