@@ -5,14 +5,26 @@
 import os
 import sys
 import time
+from base64 import b64decode, b64encode
+from io import BytesIO
 from pathlib import Path
 
 os.environ['NO_COLOR'] = '1'
 os.environ.setdefault('MPLBACKEND', 'agg')
 from execnb.nbio import read_nb, write_nb  # noqa: E402
 from execnb.shell import CaptureShell  # noqa: E402
+from PIL import Image  # noqa: E402
 
 ROOT = Path(__file__).parent.parent.resolve()
+COLOURS = 128  # in a stored figure: enough for lines, marks and maps
+
+
+def smaller(png):
+    "A figure (base64) with few colours: a third of the bytes, and nothing that the eye misses"
+    figure = Image.open(BytesIO(b64decode(png))).convert('RGB')
+    out = BytesIO()
+    figure.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, 'png', optimize=True)
+    return b64encode(out.getvalue()).decode() + '\n'
 
 
 def execute(path, slow=False):
@@ -32,6 +44,7 @@ def execute(path, slow=False):
         for o in c.get('outputs') or []:
             if 'image/png' in o.get('data', {}):
                 o['data'].pop('text/html', None)
+                o['data']['image/png'] = smaller(''.join(o['data']['image/png']))
     write_nb(nb, path)
     print(f'{path.name}: {time.time() - start:.0f} s')
 
