@@ -1,4 +1,4 @@
-# JupyterLab on the first lesson: `docker build -t stellar_gen .`, then
+# JupyterLab on the tour: `docker build -t stellar_gen .`, then
 # `docker run --rm -p 127.0.0.1:8888:8888 stellar_gen`, and open the address that it prints.
 # An index that has torch for the CPU alone makes the image smaller: `--build-arg PIP_EXTRA_INDEX_URL=...`
 FROM python:3.11-slim-bookworm
@@ -16,4 +16,4 @@ RUN python -m pip install -c constraints.txt '.[notebooks]'
 
 USER 1000
 EXPOSE 8888
-CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "--LabApp.default_url=/lab/tree/nbs/00_data.ipynb"]
+CMD ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser", "--LabApp.default_url=/lab/tree/nbs/tour.ipynb"]

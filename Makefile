@@ -10,9 +10,9 @@ demo: .venv/.ready
 test: .venv/.ready
 	$(BIN)/python -m pytest tests -n 2
 
-# JupyterLab on the first lesson.
+# JupyterLab on the tour; the lessons are beside it.
 lab: .venv/.ready
-	$(BIN)/jupyter lab nbs/00_data.ipynb
+	$(BIN)/jupyter lab nbs/tour.ipynb
 
 # Every notebook with 1, 2 and 4 threads and with other random seeds: hours, and no part of CI.
 robust: .venv/.ready

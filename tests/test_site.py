@@ -133,7 +133,9 @@ def test_learn_path_is_in_order(root):
     contents = yaml.safe_load((root / '_quarto.yml').read_text())['website']['sidebar']['contents']
     sections = {o['section']: o['contents'] for o in contents if isinstance(o, dict)}
     assert sections['Learn'] == sorted(p.name for p in (root / 'nbs').glob('[0-9]*.ipynb'))
-    known = {f for o in sections.values() for f in o} | {'index.ipynb'}
+    alone = [o for o in contents if isinstance(o, str)]
+    assert alone == ['index.ipynb', 'tour.ipynb']
+    known = {f for o in sections.values() for f in o} | set(alone)
     assert {p.name for p in (root / 'nbs').glob('[!_.]*.ipynb')} <= known
 
 

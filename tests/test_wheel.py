@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group('wheel')  # one worker builds it, once
 ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
-LESSONS = ('00_data', '00ca_columns', '08b_measure')  # quick ones
+LESSONS = ('tour', '00_data', '00ca_columns')  # quick ones
 
 
 def sh(*args, **kwargs):

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FIRST = '00_data'  # where Binder begins for readers of the front page
+FIRST = 'tour'  # where Binder begins for readers of the front page
 FRONT = 'index'
 INSTALL = """#| hide
 from importlib.util import find_spec
