@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from numpy.polynomial import chebyshev
 from torch import Tensor
 
 from ..data.columns import Meaning
@@ -24,7 +25,7 @@ from ..simulate.stars import ELEMENTS, element_windows
 from ..simulate.kinds import (brackett_profile, cool_dwarf, persistence_ramp, SHAPES, step_template,
                                         without_continuum)
 from ..preprocess.velocity import velocity_templates
-from ..vae.network import SpectraVAE
+from ..vae.network import ivar_with_scatter, SpectraVAE
 from ..model import passes, prepared, result_table, TrainedModel
 
 # %% ../../nbs/05_anomaly.ipynb #05c3b921
@@ -57,6 +58,7 @@ NORMAL_STARS = (0, 1, 3, 5)         # of `velocity_templates`: cool giant to hot
 EMISSION_WIDTHS = (50., 110., 240.) # of emission lines that are looked for, km/s
 EMISSION_FASTEST = 600.             # either way, km/s
 EMISSION_STEP = .8                  # from one velocity to the next, in widths
+CONTINUUM_DEGREE = 4                # of the polynomial on each detector
 
 def emission_templates(grid: Grid) -> np.ndarray:  # (T,P)
     "Brackett emission of all shapes, widths and velocities"
@@ -79,15 +81,13 @@ class Templates:
     def bank(self, templates: np.ndarray) -> Bank:
         "Templates (T,P) ready for the filter"
         on = self.tensor(templates * self.grid.lit)
-        power = [(on[:, pixels]**2).mean(1) for pixels in self.grid.detectors.values()]
+        power = [(on[:, pixels]**2).mean(1) for pixels in self.detectors]
         return Bank(_pairs(on) / 2, torch.stack(power, 1))
 
-    @cached_property
-    def detectors(self) -> Tensor:  # (P,D)
-        "1 where a pixel belongs to a detector"
-        x = np.arange(len(self.grid))[:, None]
-        start, stop = np.array([(p.start, p.stop) for p in self.grid.detectors.values()]).T
-        return self.tensor((x >= start) & (x < stop))
+    @property
+    def detectors(self) -> list[slice]:
+        "Pixels of each detector"
+        return list(self.grid.detectors.values())
 
     @cached_property
     def lit(self) -> Tensor:  # (P,)
@@ -126,6 +126,18 @@ class Templates:
         "How strongly each pixel depends on each element"
         return self.tensor(element_windows(padded=False).T)
 
+    @cached_property
+    def windows_squared(self) -> Tensor:  # (P,E)
+        return self.windows**2
+
+    @cached_property
+    def curves(self) -> list[Tensor]:  # (p,2*degree+1) of each detector
+        "Chebyshev polynomials up to twice the continuum's degree, which products of two of its own are made of"
+        def of_detector(pixels: slice) -> np.ndarray:
+            along = np.linspace(-1, 1, pixels.stop - pixels.start)
+            return chebyshev.chebvander(along, 2 * CONTINUUM_DEGREE)
+        return [self.tensor(of_detector(pixels)) for pixels in self.detectors]
+
 # %% ../../nbs/05_anomaly.ipynb #699e524a
 @lru_cache(maxsize=4)
 def templates_on(grid: Grid, device: torch.device) -> Templates:
@@ -153,7 +165,7 @@ class Misfit:
         self.fit = net.posterior(flux, ivar, labels)
         self.recon = self.fit.flux                                     # (B,P)
         self.seen = ivar > 0                                           # (B,P)
-        self.weight = ivar / (1 + ivar * net.scatter**2)               # (B,P)
+        self.weight = ivar_with_scatter(ivar, net.scatter)             # (B,P)
         self.residual = torch.where(self.seen, flux - self.recon, 0)   # (B,P)
         self.weighted = self.weight * self.residual                    # (B,P)
 
@@ -170,15 +182,14 @@ class Misfit:
         bank: Bank,
     ) -> Tensor:  # (B,T), in sigma
         "Amplitudes of fixed templates over their errors"
-        return _pairs(self.weighted) @ bank.templates.T / self.bank_norm(bank)
+        return self.paired @ bank.templates.T / self.bank_norm(bank)
 
     def bank_norm(
         self,
         bank: Bank,
     ) -> Tensor:  # (B,T)
         "The filter's denominator for fixed templates"
-        weight = self.per_detector(self.weight)                        # (B,D)
-        norm = (weight @ bank.power.T).clamp(min=1e-9)                 # (B,T)
+        norm = (self.weight_sums @ bank.power.T).clamp(min=1e-9)       # (B,T)
         return (norm * self.chi2[:, None]).sqrt()
 
     def per_detector(
@@ -186,7 +197,17 @@ class Misfit:
         x: Tensor,  # (B,P)
     ) -> Tensor:    # (B,D)
         "Sums over the pixels of each detector"
-        return x @ self.templates.detectors
+        return torch.stack([x[:, pixels].sum(1) for pixels in self.templates.detectors], 1)
+
+    @cached_property
+    def paired(self) -> Tensor:  # (B,P//2)
+        "The weighted residual, two pixels together"
+        return _pairs(self.weighted)
+
+    @cached_property
+    def weight_sums(self) -> Tensor:  # (B,D)
+        "Weights of all pixels of each detector"
+        return self.per_detector(self.weight)
 
     @cached_property
     def n_pix(self) -> Tensor:  # (B,D)
@@ -209,6 +230,27 @@ class Misfit:
         return (self.chi2_sums.sum(1) / self.n_pix.sum(1)).clamp(min=1e-6)
 
     @cached_property
+    def noise_chi2(self) -> Tensor:  # (B,)
+        "Chi-square by the errors of the data alone"
+        return (self.ivar * self.residual**2).sum(1)
+
+    @cached_property
+    def known_flux(self) -> Tensor:  # (B,P)
+        "The flux; 0 without information"
+        return torch.where(self.seen, self.flux, 0)
+
+    @cached_property
+    def power(self) -> Tensor:  # (B,D)
+        "Squared signal-to-noise ratio of each detector, all of its pixels together"
+        return self.per_detector(self.ivar * self.known_flux**2)
+
+    @cached_property
+    def snr(self) -> Tensor:  # (B,)
+        "Median signal-to-noise ratio of the pixels with information, 0 without any; of an even number the lower middle"
+        of_pixels = torch.where(self.seen, self.flux * self.ivar.sqrt(), torch.nan)
+        return of_pixels.nanmedian(1)[0].nan_to_num(0)
+
+    @cached_property
     def variance(self) -> Tensor:  # (B,P)
         "One over the inverse variance; 0 without information"
         return torch.where(self.seen, 1 / self.ivar.clamp(min=1e-9), 0)
@@ -217,11 +259,11 @@ class Misfit:
     def dark_variance(self) -> Tensor:  # (B,P)
         "Variance that is usual on the pixel's detector, its median, times the star's light above the continuum"
         variance = torch.where(self.seen, self.variance, torch.nan)
-        detectors = self.templates.grid.detectors.values()
-        median = [variance[:, pixels].nanmedian(1)[0] for pixels in detectors]
-        usual = torch.stack(median, 1).nan_to_num(0)                   # (B,D); a detector without pixels has none
-        own_light = torch.where(self.seen, self.flux, 1).clamp(min=1)
-        return usual @ self.templates.detectors.T * own_light
+        dark = self.known_flux.clamp(min=1)                            # (B,P), as much light as the continuum
+        for pixels in self.templates.detectors:
+            usual = variance[:, pixels].nanmedian(1)[0].nan_to_num(0)  # (B,); a detector without pixels has none
+            dark[:, pixels] *= usual[:, None]
+        return dark
 
     @cached_property
     def line_change(self) -> Tensor:  # (B,P)
@@ -245,8 +287,7 @@ class Misfit:
         "How hard the residual on each detector pulls at each latent: half the slope of its chi-square"
         basis = self.net.basis().spectra                               # (coefs,P)
         change = self.weighted * self.recon                            # (B,P)
-        detectors = self.templates.grid.detectors.values()
-        on_coefs = [change[:, pixels] @ basis[:, pixels].T for pixels in detectors]
+        on_coefs = [change[:, pixels] @ basis[:, pixels].T for pixels in self.templates.detectors]
         return torch.stack(on_coefs, 1) @ self.slopes
 
 # %% ../../nbs/05_anomaly.ipynb #06e3e685
@@ -351,8 +392,11 @@ def detector_information(
 def latent_information(stars: Misfit) -> Tensor:  # (B,D,L,L)
     "Information that each detector has on pairs of latents"
     size = stars.per_detector(stars.weight * stars.recon**2)           # (B,D)
-    slopes = stars.slopes[:, None]                                     # (B,1,coefs,L)
-    return slopes.mT @ (stars.information @ slopes) * size[..., None, None]
+    slopes = stars.slopes                                              # (B,coefs,L)
+    told = slopes.mT @ torch.cat([*stars.information], 1)              # (B,L,D*coefs), one large product
+    shape = slopes.shape[2], len(stars.information)                    # L, D
+    told = told.unflatten(2, (shape[1], -1)).flatten(1, 2) @ slopes    # (B,L*D,L)
+    return told.unflatten(1, shape).transpose(1, 2) * size[..., None, None]
 
 @indicator('tension_{detector}')
 def tension(stars: Misfit) -> Tensor:  # (B,D)
@@ -383,7 +427,7 @@ def element_lines(stars: Misfit) -> Tensor:  # (B,E)
     "Lines of each element stronger than drawn"
     windows = stars.templates.windows                                  # (P,E)
     change = stars.line_change                                         # (B,P)
-    norm = ((stars.weight * change**2) @ windows**2) * stars.chi2[:, None]
+    norm = ((stars.weight * change**2) @ stars.templates.windows_squared) * stars.chi2[:, None]
     return ((stars.weighted * change) @ windows) / (norm + 1e-9).sqrt()
 
 @indicator('lines')
@@ -429,8 +473,15 @@ def running_mean(
 ) -> Tensor:     # (B,P); beyond the ends `x` is taken as 0
     "Mean of the pixels around each pixel"
     half = width // 2
-    total = F.pad(F.pad(x, (half, half)).cumsum(1), (1, 0))            # (B,P+width)
-    return (total[:, width:] - total[:, :-width]) / width
+    of_power = F.pad(x, (half, half))                                  # sums of 1, 2, 4, ... pixels from each one on
+    power, done, total = 1, 0, 0
+    while power <= width:
+        if width & power:                                              # a power of two in the width
+            total = total + of_power[:, done:done + x.shape[1]]
+            done += power
+        of_power = of_power[:, :-power] + of_power[:, power:]
+        power *= 2
+    return total / width
 
 @indicator('spike', logarithm=True)
 def spike(stars: Misfit) -> Tensor:  # (B,)
@@ -518,6 +569,38 @@ def smooth_residual(stars: Misfit) -> Tensor:  # (B,)
     chi2 = (residual**2 * width / (weight + 1e-9)).mean(1)
     return (chi2 / stars.chi2 + 0.1).log()
 
+# %% ../../nbs/05_anomaly.ipynb #f63f6d51
+STABLE = 1e-6  # of the mean information, added to it: a detector may have next to no pixels
+TINY = 1e-12   # the same for a detector that has none
+
+def fall_by_curves(
+    stars: Misfit,
+    shape: Tensor | float,  # What the polynomials multiply (B,P), or a number
+    rest: Tensor,           # What they are fitted to (B,P), 0 without information
+) -> Tensor:                # (B,)
+    "How much chi-square falls when a shape times the polynomials, one on each detector, is taken off the rest"
+    terms = torch.arange(CONTINUUM_DEGREE + 1)
+    both, apart = terms[:, None] + terms, (terms[:, None] - terms).abs()   # T_i T_j = (T_{i+j} + T_{|i-j|}) / 2
+    pulling = stars.ivar * shape                                           # (B,P)
+    known, pull = pulling * shape, pulling * rest                          # (B,P)
+    fall = torch.zeros_like(rest[:, 0])
+    for pixels, curves in zip(stars.templates.detectors, stars.templates.curves):
+        moments = known[:, pixels] @ curves                                # (B,2*degree+1)
+        information = (moments[:, both] + moments[:, apart]) / 2           # (B,terms,terms)
+        size = information.diagonal(dim1=1, dim2=2)
+        size += STABLE * size.mean(1, keepdim=True) + TINY
+        pulls = pull[:, pixels] @ curves[:, :len(terms)]                   # (B,terms)
+        fall += (pulls * torch.linalg.solve(information, pulls)).sum(1)
+    return fall
+
+def smooth_fits(stars: Misfit) -> Tensor:  # (B,3)
+    "Chi-square of no light, of a continuum alone, and of the drawn spectrum on a continuum of its own"
+    nothing = (stars.ivar * stars.known_flux**2).sum(1)
+    above = torch.where(stars.seen, stars.flux - 1, 0)                     # (B,P)
+    continuum = (stars.ivar * above**2).sum(1) - fall_by_curves(stars, 1., above)
+    star = stars.noise_chi2 - fall_by_curves(stars, stars.recon, stars.residual)
+    return torch.stack([nothing, continuum, star], 1)
+
 # %% ../../nbs/05_anomaly.ipynb #a6979e6a
 def laplace_logp(stars: Misfit) -> Tensor:  # (B,), nats
     "Logarithm of the probability of each spectrum, all latents considered, by Laplace's approximation"
@@ -538,13 +621,21 @@ class Measures(NamedTuple):
     recon: np.ndarray        # Reconstructions (N,P)
     logp: np.ndarray         # Log-likelihoods (N,), nats
     log_prior: np.ndarray    # Logarithm of the prior's density at the latents (N,), nats
+    chi2: np.ndarray         # As `reduced_chi2` (N,)
+    snr: np.ndarray          # Median signal-to-noise ratio per pixel (N,)
+    signal: np.ndarray       # Signal-to-noise ratio of each detector, all of its pixels together (N,D)
+    n_pix: np.ndarray        # (N,), pixels with information
+    smooth: np.ndarray       # As `smooth_fits` (N,3)
 
 def measures_of(stars: Misfit) -> Measures:
     "All that is measured of a batch"
     found = [one.measure(stars) for one in usable_on(stars.templates.grid)]
     columns = [x if x.ndim == 2 else x[:, None] for x in found]
     values = torch.cat(columns, 1).nan_to_num(0, 0, 0)                 # (B,I)
-    tensors = (values, stars.fit.latents, stars.recon, laplace_logp(stars), stars.log_prior)
+    n_pix = stars.seen.sum(1)                                          # (B,)
+    chi2 = stars.noise_chi2 / n_pix                                    # (B,), `NaN` without any pixel
+    tensors = (values, stars.fit.latents, stars.recon, laplace_logp(stars), stars.log_prior,
+               chi2, stars.snr, stars.power.sqrt(), n_pix, smooth_fits(stars))
     return Measures(*(x.cpu().numpy() for x in tensors))
 
 def measure(

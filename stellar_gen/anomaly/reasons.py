@@ -20,11 +20,10 @@ from ..simulate.stars import element_windows, ELEMENTS
 from ..simulate.kinds import Hypothesis, kind_on, KINDS, kinds_on, SIGNIFICANT, Suspect, Verdict
 from ..vae.network import ivar_with_scatter, SpectraVAE
 from ..model import draw, passes, TrainedModel
-from .measures import in_sigma
+from .measures import CONTINUUM_DEGREE, in_sigma
 
 # %% ../../nbs/05b_reasons.ipynb #a72367ea
 LEAST_GAIN = 25.       # drop of chi-square from which on something is there: five sigma
-CONTINUUM_DEGREE = 4   # of the polynomial on each detector
 STABLE = 1e-9          # of the mean information, added to it: a detector may have next to no pixels
 TINY = 1e-12           # the same for a detector that has none
 NO_LIGHT = 'no light beyond the noise'
@@ -71,22 +70,30 @@ class Seen(NamedTuple):
         "What is not seen, in words; '' of stars with lines"
         return np.select([self.without_light, self.without_lines], [NO_LIGHT, NO_LINES], '').astype(object)
 
+def seen_by(
+    fits: np.ndarray,    # Chi-squares without light, of a continuum, and of the star on one (N,3)
+    n_pix: np.ndarray,   # (N,), pixels with information
+    n_detectors: int,
+) -> Seen:
+    "What is seen of stars beyond the noise"
+    nothing, continuum, star = np.asarray(fits, float).T
+    least = np.minimum(continuum, star) / np.maximum(n_pix, 1)
+    noise = np.where(n_pix > 0, np.maximum(least, 1), np.nan)
+    coefficients = n_detectors * (CONTINUUM_DEGREE + 1)
+    by_chance = chi2_law(coefficients).isf(chi2_law(1).sf(LEAST_GAIN)) - LEAST_GAIN
+    return Seen((nothing - continuum) / noise - by_chance, (continuum - star) / noise)
+
 def what_is_seen(
     flux: np.ndarray,   # Prepared flux (N,P)
     ivar: np.ndarray,   # Its inverse variance (N,P); 0 marks no information
     drawn: np.ndarray,  # Reconstruction (N,P)
     grid: Grid,         # Of the pixels
 ) -> Seen:
-    "What is seen of stars beyond the noise"
+    "The same of stars of which only the drawing is known"
     weight = ivar.astype(float)
-    continuum = smooth_chi2(np.ones(flux.shape), flux, weight, grid)
-    star = smooth_chi2(drawn.astype(float), flux, weight, grid)
-    pixels = (weight > 0).sum(1)
-    noise = np.where(pixels > 0, np.maximum(np.minimum(continuum, star) / np.maximum(pixels, 1), 1), np.nan)
-    nothing = smooth_chi2(np.zeros(flux.shape), flux, weight, grid)
-    coefficients = len(grid.detectors) * (CONTINUUM_DEGREE + 1)
-    by_chance = chi2_law(coefficients).isf(chi2_law(1).sf(LEAST_GAIN)) - LEAST_GAIN
-    return Seen((nothing - continuum) / noise - by_chance, (continuum - star) / noise)
+    shapes = (np.zeros(flux.shape), np.ones(flux.shape), drawn.astype(float))
+    fits = np.stack([smooth_chi2(shape, flux, weight, grid) for shape in shapes], 1)
+    return seen_by(fits, (weight > 0).sum(1), len(grid.detectors))
 
 # %% ../../nbs/05b_reasons.ipynb #5bf7d5c0
 @torch.no_grad()

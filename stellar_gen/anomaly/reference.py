@@ -23,7 +23,7 @@ from ..data.core import APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
 from ..data.sources import as_spectra
 from ..simulate.kinds import kind_on, KINDS, kinds_on
 from ..model import load_model, prepared, TrainedModel
-from .measures import indicator_names, measure
+from .measures import indicator_names, measure, Measures
 from .injection import inject
 
 # %% ../../nbs/05c_reference.ipynb #010b8a0a
@@ -62,24 +62,20 @@ NO_SIGNAL = 1.      # S/N of a detector without information
 PERSISTENT_UNIT = 0.1  # of the share of pixels with persistence, likewise
 PERSISTENT = int(APOGEE_PIXMASK.PERSIST_HIGH | APOGEE_PIXMASK.PERSIST_MED)
 
-def signal_of(ready: Spectra) -> np.ndarray:  # (N,D)
-    "S/N of each detector, all of its pixels together"
-    squared = np.where(ready.ivar > 0, ready.ivar * np.where(ready.ivar > 0, ready.flux, 0)**2, 0)
-    return np.stack([np.sqrt(squared[:, pixels].sum(1)) for pixels in ready.grid.detectors.values()], 1)
-
 def persistent_share(ready: Spectra) -> np.ndarray:  # (N,)
     "Share of the pixels on the detectors that are flagged for persistence; 0 where no bitmask says so"
     if ready.bitmask is None or ready.grid != APOGEE:
         return np.zeros(len(ready))
-    return ((ready.bitmask[:, ready.grid.lit] & PERSISTENT) > 0).mean(1)
+    detectors = ready.grid.detectors.values()
+    flagged = sum(np.count_nonzero(ready.bitmask[:, pixels] & PERSISTENT, axis=1) for pixels in detectors)
+    return flagged / sum(pixels.stop - pixels.start for pixels in detectors)
 
 def compared_of(
-    ready: Spectra,          # Prepared
-    indicators: np.ndarray,  # (N,I)
-    latents: np.ndarray,     # (N,L)
+    ready: Spectra,    # Prepared
+    found: Measures,   # Of the stars
 ) -> Sample:
     "What is compared of stars"
-    return Sample(indicators, latents, signal_of(ready), persistent_share(ready), (ready.ivar > 0).sum(1))
+    return Sample(found.indicators, found.latents, found.signal, persistent_share(ready), found.n_pix)
 
 def positions(sample: Sample) -> np.ndarray:  # (N,L+D+1), float32
     "Where stars lie: latents, S/N of the detectors, persistence"
@@ -347,7 +343,7 @@ def sample_of(
 ) -> tuple[Sample, np.ndarray]:
     "What is compared of stars, and their reconstructions (N,P)"
     found = measure(model, ready, labels)
-    return compared_of(ready, found.indicators, found.latents), found.recon
+    return compared_of(ready, found), found.recon
 
 def some_labels(
     labels: np.ndarray | None,  # (N,n), if there are any

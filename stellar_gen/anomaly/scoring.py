@@ -21,8 +21,8 @@ from ..preprocess.recipe import at_rest
 from ..simulate.kinds import KINDS, kinds_on, Size
 from ..vae.losses import log_likelihood
 from ..model import passes, Prepared, prepared, result_table, TrainedModel
-from .measures import indicator_names, measure, Measures, reduced_chi2
-from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, Reason, Seen, what_is_seen
+from .measures import indicator_names, measure, Measures
+from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, Reason, Seen, seen_by
 from .reference import compared_of, Judgement, Reference
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
@@ -57,9 +57,9 @@ def with_flags(
 # %% ../../nbs/05d_scoring.ipynb #5e3f68f6
 NOT_SCORED = 'not scored: no pixel with a usable flux and error'
 
-def usable(found: Measures, chi2: np.ndarray) -> np.ndarray:  # (N,), True where a star can be scored
+def usable(found: Measures) -> np.ndarray:  # (N,), True where a star can be scored
     "Which stars have a chi-square and latents"
-    return np.isfinite(chi2) & (chi2 > 0) & np.isfinite(found.latents).all(1)
+    return np.isfinite(found.chi2) & (found.chi2 > 0) & np.isfinite(found.latents).all(1)
 
 def sampled_logp(
     model: TrainedModel,
@@ -82,7 +82,7 @@ def judge(
 ) -> Judgement:
     "How odd stars are"
     indicators, latents = (np.where(ok[:, None], x, 0) for x in (found.indicators, found.latents))
-    return reference.judge(compared_of(ready, indicators, latents))
+    return reference.judge(compared_of(ready, found._replace(indicators=indicators, latents=latents)))
 
 def detail_columns(
     names: list[str],  # Of the indicators
@@ -126,18 +126,15 @@ def scored_rows(
     "A row for each star, without flag and reason; logarithms of the probability of each kind (N,K)"
     found = measure(model, ready, labels)
     names = indicator_names(ready.grid)
-    snr = ready.snr().astype(float)
-    n_pix = (ready.ivar > 0).sum(1)
-    chi2 = reduced_chi2(found.recon, ready.flux, ready.ivar)
-    ok = known & usable(found, chi2)
+    ok = known & usable(found)
     judged = judge(reference, found, ready, ok)
-    seen = what_is_seen(ready.flux, ready.ivar, found.recon, ready.grid)
+    seen = seen_by(found.smooth, found.n_pix, len(ready.grid.detectors))
     log_p = with_no_star(judged.log_p, seen, well_drawn(reference, found.indicators[:, names.index('chi2')]))
     logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
     columns: dict[str, Any] = dict(
-        snr=snr,
-        n_pix=n_pix,
-        chi2=chi2,
+        snr=found.snr.astype(float),
+        n_pix=found.n_pix,
+        chi2=found.chi2.astype(float),
         logp=logp.astype(float),
         logp_latents=found.log_prior.astype(float),
         distance=judged.distance.astype(float),

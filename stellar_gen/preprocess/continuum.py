@@ -100,9 +100,13 @@ def continuum_pixels() -> np.ndarray:  # Pixel numbers on the APOGEE grid, incre
 _RIDGE = 1e-12  # added to the diagonal, so that no system is singular
 
 @lru_cache
-def _basis(pixels, deg):
+def _basis(pixels, deg, dtype='float64'):
     "Chebyshev polynomials along a detector (pixels, deg + 1)"
-    return chebyshev.chebvander(np.linspace(-1, 1, pixels), deg)
+    return chebyshev.chebvander(np.linspace(-1, 1, pixels), deg).astype(dtype)
+
+def _products(basis):
+    "Products of pairs of columns (pixels, k*k) of a basis (pixels, k)"
+    return (basis[:, :, None] * basis[:, None]).reshape(len(basis), -1)
 
 def _coefficients(flux, ivar, basis):
     "Coefficients (N,k) of spectra (N,m) on a basis (m,k), `NaN` with too few good pixels, and their covariance (N,k,k)"
@@ -112,8 +116,7 @@ def _coefficients(flux, ivar, basis):
     total = np.where(enough, ivar.sum(1, dtype=float), 1)
     weight = ivar / total[:, None]                                   # (N,m), sums to 1
     values = np.where(good, flux, 0).astype(float)
-    pairs = (basis[:, :, None] * basis[:, None]).reshape(-1, k*k)    # (m, k*k)
-    left = (weight @ pairs).reshape(-1, k, k)                        # (N,k,k)
+    left = (weight @ _products(basis)).reshape(-1, k, k)             # (N,k,k)
     left[~enough] = np.eye(k)
     right = (weight * values) @ basis                                # (N,k)
     inverse = np.linalg.inv(left + _RIDGE*np.eye(k))                 # (N,k,k)
@@ -131,11 +134,13 @@ def fit_continuum(
 ) -> np.ndarray:         # (N,p); `NaN` with fewer good pixels than twice the coefficients, and where it is uncertain
     "Continuum of many stars by weighted Chebyshev fits in one linear solve"
     basis = _basis(flux.shape[1], deg)
-    pairs = (basis[:, :, None] * basis[:, None]).reshape(len(basis), -1)         # (p, k*k)
     coefficients, covariance = _coefficients(flux[:, pixels], ivar[:, pixels], basis[pixels])
-    variance = covariance.reshape(len(flux), -1) @ pairs.T                       # (N,p)
-    certain = variance * ivar < _LEAST_CERTAIN**2
-    return np.where(certain, coefficients @ basis.T, np.nan)
+    basis = _basis(flux.shape[1], deg, flux.dtype.name)
+    covariance = covariance.reshape(len(flux), -1).astype(flux.dtype)
+    certain = covariance @ _products(basis).T * ivar < _LEAST_CERTAIN**2         # (N,p)
+    continuum = coefficients.astype(flux.dtype) @ basis.T                        # (N,p)
+    continuum[~certain] = np.nan
+    return continuum
 
 # %% ../../nbs/02_preprocess.ipynb #37cdf128
 _DEGREE = 4  # of the polynomials, for the pixels and the correction that are packaged
@@ -145,16 +150,16 @@ def _with_products(scores, first):
     i, j = np.triu_indices(first)
     return np.concatenate([np.ones((len(scores), 1)), scores, scores[:, i]*scores[:, j]], 1)
 
-def _levels(flux, ivar):
+def _levels(flux, seen):
     "Pseudo-continuum over true continuum on each detector, as the flux over the pseudo-continuum (N,L) on all tells it"
     learned = _learned()
-    difference = np.where(ivar > 0, flux - learned.mean, 0)          # (N,L)
+    difference = (flux - learned.mean) * seen                        # (N,L)
     scores = np.clip(difference @ learned.components, learned.low, learned.high)
     coefficients = _with_products(scores, learned.products) @ learned.weights
     levels = []
     for pixels, of_detector in zip(APOGEE.detectors.values(), np.split(coefficients, len(APOGEE.detectors), axis=1)):
-        basis = _basis(pixels.stop - pixels.start, _DEGREE)
-        levels.append(np.exp((of_detector @ basis.T).astype(np.float32)))
+        basis = _basis(pixels.stop - pixels.start, _DEGREE, 'float32')
+        levels.append(np.exp(of_detector.astype(np.float32) @ basis.T))
     return levels
 
 # %% ../../nbs/02_preprocess.ipynb #e97eeff2
@@ -215,10 +220,15 @@ def _continuum(flux, ivar, method, pixels, deg):
         return _quantile_continuum(flux, ivar)
     return fit_continuum(flux, ivar, pixels, deg)
 
+def _one_unless(good, flux):
+    "A finite flux where it is good, and 1 elsewhere: by arithmetic, which is faster than a choice"
+    return (flux - 1)*good + 1
+
 def _divide(flux, ivar, continuum):
-    "Flux over a continuum and its inverse variance (N,p); 1 and 0 where there is none"
+    "A finite flux over a continuum and its inverse variance (N,p); 1 and 0 where there is none"
     good = (ivar > 0) & (continuum > 0)
-    return np.where(good, flux / continuum, 1), np.where(good, ivar * continuum**2, 0)
+    np.copyto(continuum, 1, where=~good)
+    return _one_unless(good, flux / continuum), ivar*good * continuum**2
 
 # %% ../../nbs/02_preprocess.ipynb #25d1b843
 @dataclass(frozen=True)
@@ -232,9 +242,10 @@ class _Normalizer:
     def normalize(self, flux, ivar, out, out_ivar):
         "Normalize spectra (N,P) into `out` and `out_ivar`"
         for span in self.grid.detectors.values():
-            seen = np.asarray(flux[:, span], np.float32)
-            known = np.isfinite(seen) & np.isfinite(ivar[:, span])
-            weight = np.where(known, ivar[:, span], 0).astype(np.float32)
+            seen, weight = (np.asarray(array[:, span], np.float32) for array in (flux, ivar))
+            known = np.isfinite(seen) & np.isfinite(weight)
+            if not known.all():
+                seen, weight = np.where(known, seen, 1), np.where(known, weight, 0)
             continuum = _continuum(seen, weight, self.method, self._pixels_on(span), self.deg)
             out[:, span], out_ivar[:, span] = _divide(seen, weight, continuum.astype(np.float32))
         if self.method == 'true':
@@ -250,9 +261,9 @@ class _Normalizer:
         "From the pseudo-continuum to the true one, in place"
         spans = list(self.grid.detectors.values())
         flux = np.concatenate([out[:, span] for span in spans], 1)
-        ivar = np.concatenate([out_ivar[:, span] for span in spans], 1)
-        for span, level in zip(spans, _levels(flux, ivar)):
-            out[:, span] = np.where(out_ivar[:, span] > 0, out[:, span]*level, 1)
+        seen = np.concatenate([out_ivar[:, span] > 0 for span in spans], 1)
+        for span, level in zip(spans, _levels(flux, seen)):
+            out[:, span] = _one_unless(out_ivar[:, span] > 0, out[:, span]*level)
             out_ivar[:, span] /= level**2
 
 # %% ../../nbs/02_preprocess.ipynb #6aee6836

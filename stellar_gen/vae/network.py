@@ -300,7 +300,9 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:        # (B,P)
         "Flux of coefficients"
         by_layers = self.training or torch.is_grad_enabled()
-        return flux_of(self.mean + (self.depth(coefs) if by_layers else coefs @ self.basis().spectra))
+        if by_layers:
+            return flux_of(self.mean + self.depth(coefs))
+        return flux_of(torch.addmm(self.mean, coefs, self.basis().spectra))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B,P)
         return self.flux(self.coefs(x))
@@ -581,8 +583,13 @@ class SpectraVAE(nn.Module):
         gradients: bool = False,             # Let gradients flow through it
     ) -> Fit:                                # Latents and covariance; flux and slopes where the step started
         "The least-squares solution of the decoder made linear"
+        with torch.set_grad_enabled(gradients):
+            known = torch.where(ivar > 0, flux, 0)
+            return self._newton(z, known, ivar_with_scatter(ivar, self.scatter), labels, gradients)
+
+    def _newton(self, z, flux, weight, labels, gradients=False):
+        "The same of flux (B,P) that is finite everywhere, and weights (B,P)"
         with torch.set_grad_enabled(gradients), torch.autocast(z.device.type, enabled=False):
-            weight = ivar_with_scatter(ivar, self.scatter)                     # (B,P)
             normal = self._normal_by_flux if self.layers else self._normal_by_coefs
             drawn, slopes, matrix, pull = normal(z, flux, weight, labels)
             covariance = torch.linalg.inv(matrix + torch.eye(self.latent, device=z.device))
@@ -594,10 +601,10 @@ class SpectraVAE(nn.Module):
         "Flux (B,P), slopes (B,coefs,L), $J^T W J$ (B,L,L) of an average star scaled to each, $J^T W (x-f)$ (B,L)"
         basis = self.basis()
         coefs, slopes = self.decoder.slopes(self.described(z, labels), self.latent)
-        drawn = flux_of(self.decoder.mean + coefs @ basis.spectra)             # (B,P)
+        drawn = flux_of(torch.addmm(self.decoder.mean, coefs, basis.spectra))  # (B,P)
         size = (weight * drawn**2).mean(1)                                     # (B,)
-        matrix = slopes.transpose(1, 2) @ (basis.information @ slopes) * size[:, None, None]
-        off = weight * drawn * residual(flux, drawn, weight)                   # (B,P)
+        matrix = slopes.transpose(1, 2) @ basis.information @ slopes * size[:, None, None]
+        off = weight * drawn * (flux - drawn)                                  # (B,P)
         pull = ((off @ basis.spectra.t())[:, None] @ slopes)[:, 0]
         return drawn, slopes, matrix, pull
 
@@ -606,32 +613,31 @@ class SpectraVAE(nn.Module):
         drawn = self.decode(z, labels)                                         # (B,P)
         slopes = self.flux_slopes(z, labels)                                   # (B,L,P)
         matrix = slopes * weight[:, None] @ slopes.transpose(1, 2)
-        pull = (slopes @ (weight * residual(flux, drawn, weight))[:, :, None])[:, :, 0]
+        pull = (slopes @ (weight * (flux - drawn))[:, :, None])[:, :, 0]
         return drawn, _NOT_FILLED, matrix, pull
 
     def misfit(
         self,
         z: torch.Tensor,       # Latents (B,L)
         drawn: torch.Tensor,   # Their flux (B,P)
-        flux: torch.Tensor,    # Observed flux (B,P)
+        flux: torch.Tensor,    # Observed flux (B,P), finite also where its weight is 0
         weight: torch.Tensor,  # Inverse variance, scatter included (B,P)
     ) -> torch.Tensor:         # (B,)
         "Chi-square and the prior's share: what a Newton step has to lower"
-        return (weight * residual(flux, drawn, weight)**2).sum(1) + (z**2).sum(1)
+        return (weight * (flux - drawn)**2).sum(1) + (z**2).sum(1)
 
-    def _drawn_back(self, z, flux, ivar, labels):
+    def _drawn_back(self, z, flux, weight, labels):
         "Latents (B,L), those that lie far from all stars led back where that is more probable"
         distance = z.detach().norm(dim=1)
         limit = _FAR * self.latent**.5
         far = distance > limit
         if not far.any():
             return z
-        start, flux, ivar = z[far], flux[far], ivar[far]
+        start, flux, weight = z[far], flux[far], weight[far]
         labels = None if labels is None else labels[far]
         back = start * (limit / distance[far])[:, None]
         for _ in range(_STEPS_BACK):
-            back = self.newton(back, flux, ivar, labels).latents
-        weight = ivar_with_scatter(ivar, self.scatter)
+            back = self._newton(back, flux, weight, labels).latents
         before = self.misfit(start, self.decode(start, labels), flux, weight)
         after = self.misfit(back, self.decode(back, labels), flux, weight)
         return z.index_put((far,), torch.where((after < before)[:, None], back, start))
@@ -644,10 +650,12 @@ class SpectraVAE(nn.Module):
         refine: int = 1,                     # Newton steps, at least one
     ) -> Fit:                                # With covariance and slopes
         "The fit after Newton steps from the encoder's latents, each kept where it makes a star more probable"
-        z = self._drawn_back(self.encode(flux, ivar, labels).latents, flux, ivar, labels)
         weight = ivar_with_scatter(ivar, self.scatter)
+        first = self.encode(flux, ivar, labels).latents
+        flux = torch.where(ivar > 0, flux, 0)  # finite, so that its weight takes a pixel away without a choice
+        z = self._drawn_back(first, flux, weight, labels)
         for _ in range(refine):
-            step = self.newton(z, flux, ivar, labels)
+            step = self._newton(z, flux, weight, labels)
             drawn = self.decode(step.latents, labels)
             better = self.misfit(step.latents, drawn, flux, weight) < self.misfit(z, step.flux, flux, weight)
             z = torch.where(better[:, None], step.latents, z)
