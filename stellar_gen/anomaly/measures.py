@@ -569,14 +569,14 @@ def smooth_residual(stars: Misfit) -> Tensor:  # (B,)
     chi2 = (residual**2 * width / (weight + 1e-9)).mean(1)
     return (chi2 / stars.chi2 + 0.1).log()
 
-# %% ../../nbs/05_anomaly.ipynb #f63f6d51
+# %% ../../nbs/05_anomaly.ipynb #a397993c
 STABLE = 1e-6  # of the mean information, added to it: a detector may have next to no pixels
 TINY = 1e-12   # the same for a detector that has none
 
 def fall_by_curves(
     stars: Misfit,
     shape: Tensor | float,  # What the polynomials multiply (B,P), or a number
-    rest: Tensor,           # What they are fitted to (B,P), 0 without information
+    rest: Tensor,           # What they are fitted to (B,P), finite
 ) -> Tensor:                # (B,)
     "How much chi-square falls when a shape times the polynomials, one on each detector, is taken off the rest"
     terms = torch.arange(CONTINUUM_DEGREE + 1)
@@ -595,11 +595,12 @@ def fall_by_curves(
 
 def smooth_fits(stars: Misfit) -> Tensor:  # (B,3)
     "Chi-square of no light, of a continuum alone, and of the drawn spectrum on a continuum of its own"
-    nothing = (stars.ivar * stars.known_flux**2).sum(1)
-    above = torch.where(stars.seen, stars.flux - 1, 0)                     # (B,P)
-    continuum = (stars.ivar * above**2).sum(1) - fall_by_curves(stars, 1., above)
-    star = stars.noise_chi2 - fall_by_curves(stars, stars.recon, stars.residual)
-    return torch.stack([nothing, continuum, star], 1)
+    ivar, flux = stars.ivar, stars.known_flux
+    mean = ((ivar * flux).sum(1) / ivar.sum(1).clamp(min=TINY))[:, None]   # (B,1)
+    def chi2(shape: Tensor | float) -> Tensor:
+        rest = flux - mean * shape                                         # (B,P)
+        return (ivar * rest**2).sum(1) - fall_by_curves(stars, shape, rest)
+    return torch.stack([(ivar * flux**2).sum(1), chi2(1.), chi2(stars.recon)], 1)
 
 # %% ../../nbs/05_anomaly.ipynb #a6979e6a
 def laplace_logp(stars: Misfit) -> Tensor:  # (B,), nats

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import fft
-from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
 from ..data.core import APOGEE_WAVE, C_KMS, CHIPS
@@ -139,10 +138,10 @@ def _blurred(flux: np.ndarray, labels: pd.DataFrame) -> np.ndarray:
     alike = (resolution == resolution[:, :1]).all()
     parts = [(0, len(APOGEE_WAVE))] if alike else list(zip(_SPLIT, _SPLIT[1:]))
     usual = transfer(_FREQ, resolution=USUAL_RESOLUTION, vmacro=USUAL_TURBULENCE)
-    spectrum = fft.rfft(flux) * _FINEST / usual
+    spectrum = fft.rfft(flux) * (_FINEST / usual) * transfer(_FREQ, vsini, rv, None, vmacro)
     out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
     for k, (start, stop) in enumerate(parts):
-        through = fft.irfft(spectrum * transfer(_FREQ, vsini, rv, resolution[:, k], vmacro), N_FFT)
+        through = fft.irfft(spectrum * transfer(_FREQ, resolution=resolution[:, k]), N_FFT)
         out[:, start:stop] = through[:, PADDING + start:PADDING + stop]
     return out
 
@@ -210,7 +209,7 @@ def _smooth_field(pixels: int, sigma: float, rng: np.random.Generator) -> np.nda
     "Random numbers (pixels,) of scatter 1, alike over this width (pixels)"
     reach = int(np.ceil(4 * sigma))
     kernel = np.exp(-.5 * (np.arange(-reach, reach + 1) / sigma)**2)
-    return fftconvolve(rng.standard_normal(pixels), kernel / np.sqrt((kernel**2).sum()), 'same')
+    return np.convolve(rng.standard_normal(pixels), kernel / np.sqrt((kernel**2).sum()), 'same')
 
 def _cool_field(pixels: int, rng: np.random.Generator) -> np.ndarray:
     "Random numbers (pixels,) of scatter 1, alike over widths as in M dwarfs"
