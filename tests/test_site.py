@@ -13,11 +13,13 @@ import yaml
 
 pytestmark = pytest.mark.xdist_group('site')  # one worker builds the site, once
 PAGES = {'index.html', 'data.html', 'howto_score.html', 'benchmarks.html', 'api.html', 'changelog.html', 'citation.html'}
-TELEPHONE = dict(width=390, height=844)  # CSS pixels
+WIDE, TELEPHONE = dict(width=1400, height=900), dict(width=390, height=844)  # CSS pixels
 READABLE = 14    # CSS pixels, of text at least
 CONTRAST = 4.5   # of text at least: WCAG 2.1, AA
 BROKEN = '''() => [...document.querySelectorAll('img')].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)'''
 NAMELESS = '''() => [...document.querySelectorAll('img')].filter(i => !i.alt).map(i => i.src.slice(0, 60))'''
+RUNS_OFF = '''() => [...document.querySelectorAll('pre, pre > code')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))'''
 TEXT = '''() => {
     const s = getComputedStyle(document.querySelector('article p'))
     return [parseFloat(s.fontSize), s.color, getComputedStyle(document.body).backgroundColor]
@@ -96,7 +98,7 @@ def test_every_page_opens_without_a_complaint(site, browser):
     pages = sidebar()
     assert len(pages) >= 40 and PAGES <= set(pages)
     links, anchors, odd = {}, {}, []
-    tab = browser.new_page()
+    tab = browser.new_page(viewport=WIDE)
     listen(tab, url, odd)
     for p in pages:
         assert tab.goto(url + p).ok
@@ -105,25 +107,27 @@ def test_every_page_opens_without_a_complaint(site, browser):
         assert tab.locator('h1').count() == 1, p
         odd += [f'{p}: picture {o}' for o in tab.evaluate(BROKEN)]
         odd += [f'{p}: picture without a text {o}' for o in tab.evaluate(NAMELESS)]
+        odd += [f'{p}: code runs off the page: {o}' for o in tab.evaluate(RUNS_OFF)]
     tab.close()
     odd += lost_links(links, anchors, url, folder)
     assert not odd, '\n'.join(odd[:20])
 
 
 def test_a_broken_page_would_be_found(site, browser):
-    "The check above can fail: a page with a picture and a link to nowhere, and a script that stumbles"
+    "The check above can fail: a page with a picture and a link to nowhere, a long line, and a script that stumbles"
     url, folder = site
     page = folder / 'broken.html'
-    page.write_text('<h1>x</h1><a href="nowhere.html">x</a><img src="nowhere.png" alt="x"><script>undefined_function()</script>')
+    page.write_text('<h1>x</h1><a href="nowhere.html">x</a><img src="nowhere.png" alt="x"><script>undefined_function()</script>'
+                    f'<pre>{"x" * 999}</pre>')
     odd = []
     tab = browser.new_page()
     listen(tab, url, odd)
     tab.goto(url + 'broken.html')
     tab.wait_for_timeout(200)
-    broken = tab.evaluate(BROKEN)
+    broken, off = tab.evaluate(BROKEN), tab.evaluate(RUNS_OFF)
     odd += lost_links({'broken.html': [f'{url}nowhere.html']}, {}, url, folder)
     text = '\n'.join(odd)
-    assert broken and 'nowhere.png is 404' in text and 'undefined_function' in text and 'link to nowhere.html' in text
+    assert broken and off and 'nowhere.png is 404' in text and 'undefined_function' in text and 'link to nowhere.html' in text
     tab.close()
     page.unlink()
 
@@ -197,6 +201,7 @@ def test_pages_fit_a_telephone(site, browser, scheme):
     for p in sidebar():
         tab.goto(site[0] + p)
         assert tab.evaluate('document.documentElement.scrollWidth') <= TELEPHONE['width'], p
+        assert not tab.evaluate(RUNS_OFF), p
         size, front, back = tab.evaluate(TEXT)
         assert size >= READABLE, p
         assert contrast(front, back) >= CONTRAST, (p, front, back)
