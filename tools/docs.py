@@ -152,6 +152,9 @@ def page_of(cell):
     return front_matter(source(cell))[0]
 
 
+FIGURE = re.compile(r'^#\| fig-alt: "(.*)"', re.M)  # the alternative text of a cell's figure
+
+
 def cell_text(c):
     "Quarto's instructions followed: what `show_doc` printed stands by itself, comments `#|` are gone"
     c = dict(c, metadata={})
@@ -171,7 +174,9 @@ def to_markdown(path, html=True):
         return *front_matter(path.read_text(encoding='utf-8')), {}
     cells = cells_of(path)
     meta = page_of(cells[0])
-    cells = [cell_text(c) for c in cells[1:] if 'WARNING: THIS FILE WAS' not in c['source']]
+    cells = [c for c in cells[1:] if 'WARNING: THIS FILE WAS' not in c['source']]
+    said = {number: found[1] for number, c in enumerate(cells) if (found := FIGURE.search(source(c)))}
+    cells = [cell_text(c) for c in cells]
     for number, c in enumerate(cells):
         c['id'] = f'c{number}'
         for o in c.get('outputs', []):
@@ -182,7 +187,11 @@ def to_markdown(path, html=True):
     text, res = MarkdownExporter().from_notebook_node(nbformat.reads(json.dumps(nb), as_version=4), names)
     text = re.sub(r'<style scoped>.*?</style>', '', text, flags=re.S)
     text = text.replace('<table border="1" class="dataframe">', '<table>')
-    return meta, re.sub(r'!\[(png|svg)\]', f'![A figure of: {meta["title"]}]', text), res['outputs']
+
+    def picture(match):
+        "A picture with what its cell says of it"
+        return f'![{said.get(int(match[2]), "A figure of: " + meta["title"])}]({match[1]}'
+    return meta, re.sub(r'!\[(?:png|svg)\]\(([^)]*_(\d+)_\d+\.)', picture, text), res['outputs']
 
 
 def entry(file):
