@@ -9,6 +9,7 @@ __all__ = ['Part', 'Piece', 'whole_store', 'pieces', 'folder_digest', 'Kept', 'i
 import hashlib
 import json
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -236,6 +237,50 @@ def _done(
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return table, list(dict.fromkeys(problems)), unmasked
 
+def _cluster() -> Any:
+    "The active client of `dask.distributed`; None where there is none"
+    distributed = sys.modules.get('distributed')  # whoever has a client has imported it
+    if distributed is None:
+        return None
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
+
+def _task(
+    piece: Piece,
+    work: Callable,
+    recipe: Recipe | None,
+) -> tuple[pd.DataFrame, list[str], np.ndarray]:
+    "What a worker of a cluster does: `_done`, without a bar"
+    return _done(piece, work, lambda spectra: None, recipe)
+
+def _handed_on(work: Callable) -> Callable:
+    "The work itself: a task of its own, so that it travels once to each worker, and again if that is lost"
+    return work
+
+def _on_cluster(
+    todo: list[Piece],
+    work: Callable,
+    advance: Callable,       # Is told how many spectra are done
+    recipe: Recipe | None,   # By which spectra are masked
+    client: Any,             # Of `dask.distributed`
+) -> Iterator[tuple[Piece, tuple]]:  # A piece, and what `_done` gives of it
+    "Pieces as tasks of a cluster, in the order in which they are done; those of a lost worker are done by another"
+    from distributed import as_completed, KilledWorker
+    shared = client.submit(_handed_on, work, pure=False)
+    tasks = {client.submit(_task, piece, shared, recipe, pure=False): piece for piece in todo}
+    try:
+        for task in as_completed(tasks):
+            piece = tasks.pop(task)
+            yield piece, task.result()
+            advance(piece.size)
+    except KilledWorker as e:
+        raise ValueError('several workers were lost over the same spectra: give each more memory, and run again; '
+                         'what is done is kept') from e
+    finally:
+        client.cancel(list(tasks))
+
 def in_parts(
     todo: list[Piece],           # What to work on
     work: Callable[[Any], pd.DataFrame],      # Gives a row for each spectrum
@@ -245,8 +290,12 @@ def in_parts(
     note: Callable[[pd.DataFrame], Any] = len,  # Gets the results of each piece in its turn, those of a run before too
     recipe: Recipe | None = None,  # Of the model: spectra without the bits by which it masks are told of
 ) -> tuple[pd.DataFrame | None, list[str]]:   # A row for each spectrum that has results, and a line for each other
-    "Do something with many spectra, and go on where a run before was stopped"
-    with pace(text, sum(piece.size for piece in todo if not kept.has(piece)), quiet) as advance:
+    "Do something with many spectra, on a cluster if a client is active, and go on where a run before was stopped"
+    left, client = [piece for piece in todo if not kept.has(piece)], _cluster()
+    with pace(text, sum(piece.size for piece in left), quiet) as advance:
+        if client is not None:
+            for piece, results in _on_cluster(left, work, advance, recipe, client):
+                kept.put(piece, *results)
         for piece in todo:
             if not kept.has(piece):
                 kept.put(piece, *_done(piece, work, advance, recipe))
