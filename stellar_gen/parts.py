@@ -268,7 +268,9 @@ def _on_cluster(
 ) -> Iterator[tuple[Piece, tuple]]:  # A piece, and what `_done` gives of it
     "Pieces as tasks of a cluster, in the order in which they are done; those of a lost worker are done by another"
     from distributed import as_completed, KilledWorker
-    shared = client.submit(_handed_on, work, pure=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # that a model is large: it is sent once
+        shared = client.submit(_handed_on, work, pure=False)
     tasks = {client.submit(_task, piece, shared, recipe, pure=False): piece for piece in todo}
     try:
         for task in as_completed(tasks):
