@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ pytestmark = [
 SIGNALS = {signal.SIGTERM: 'terminated', signal.SIGINT: 'interrupted'}
 MOMENTS = .1, .5, .9  # of the calls that a command makes
 NOBODY = 65534        # a user who owns nothing
+LOADED_LATE = ('accelerate', 'bokeh.plotting', 'pydantic', 'sklearn.linear_model', 'sklearn.mixture', 'sklearn.model_selection',
+               'sklearn.neighbors', 'zuko')  # within functions
 
 
 class Command(NamedTuple):
@@ -58,6 +61,7 @@ def given():
 
     import pandas as pd
 
+    from docs import rooms
     from stellar_gen.data import SpectraStore, sample_paths, sample_spectra
     from stellar_gen.model import load_model
     from stellar_gen.simulate import simulate
@@ -71,7 +75,11 @@ def given():
         simulate(100, seed=0).save(folder / 'store')
         prepared_store(SpectraStore(folder / 'store'), quiet=True)
         sample_spectra().save(folder / 'small')
-        load_model('apogee-16')  # and so all that a command loads is loaded once
+        load_model('apogee-16')
+        for room in rooms():  # all that a command loads is loaded once, not in each copy
+            import_module(f'stellar_gen.{room}')
+        for module in LOADED_LATE:
+            import_module(module)
         folder.chmod(0o755)
         with archive(folder / 'ids.csv'):
             yield folder
