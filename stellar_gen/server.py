@@ -32,9 +32,8 @@ from .data.files import _line, _printable
 from .data.tables import write_table
 from .explore import Desk, make_star, Slider, sliders_of
 from .packed import pack_spectrum
-from stellar_gen.report import (
-    _elements, _first, _hands, _kinds, _looks, _oddest, _parts, _planes, _SCRIPTS, _START, Parts, render,
-)
+from .report import _elements, _first, _hands, _kinds, _looks, _oddest, _parts, _planes
+from .report import _SCRIPTS, _START, Parts, render
 from .simulate.kinds import KINDS
 from .views import Look, score_histogram, star_source, web_text
 
