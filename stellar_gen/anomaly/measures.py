@@ -510,14 +510,15 @@ def shift(stars: Misfit) -> Tensor:  # (B,)
 
 @indicator('displaced', APOGEE, logarithm=True)
 def displaced(stars: Misfit) -> Tensor:  # (B,)
-    "How much better the lines of normal stars fit the observed spectrum when displaced"
+    "How much better the lines of normal stars fit the observed spectrum when displaced; negative where they fit worse"
     bank = stars.templates.displaced_stars
     lines = stars.weight * (1 - stars.recon) - stars.weighted          # (B,P), observed, weighted
-    match = _pairs(lines) @ bank.templates.T / stars.bank_norm(bank)   # (B,stars*lags)
-    gain = match.clamp(min=0).square().unflatten(1, (-1, len(LAGS))).amax(1)    # (B,lags)
-    away = gain[:, abs(LAGS) >= MIN_DISPLACED].amax(1)
-    at_rest = gain[:, abs(LAGS) <= MAX_AT_REST].amax(1)
-    return log_positive((away - at_rest).clamp(min=0).sqrt())
+    match = _pairs(lines) @ bank.templates.T / stars.bank_norm(bank)   # (B,stars*lags), sigma
+    explained = match.clamp(min=0).square().unflatten(1, (-1, len(LAGS))).amax(1)    # (B,lags)
+    away = explained[:, abs(LAGS) >= MIN_DISPLACED].amax(1)
+    at_rest = explained[:, abs(LAGS) <= MAX_AT_REST].amax(1)
+    gain = away - at_rest
+    return gain.sign() * gain.abs().sqrt().log1p()
 
 @indicator('second', APOGEE, logarithm=True)
 def second_lines(stars: Misfit) -> Tensor:  # (B,)
