@@ -6,9 +6,9 @@
 Giants are drawn from a model that others learned of real ones (`real.py`), with labels that no fit of the package has
 seen, real scatter, residual velocities of 1 km/s, ripple, residuals of sky lines and bad pixels. Ten kinds of oddity,
 made of these spectra and not by the package's injections, are put into them at three strengths. Every method sees the
-same 4,000 stars, or the first hundred or thousand of them. Areas under the ROC curve are of a kind against normal stars
-that no method has seen; errors are of a bootstrap over stars, the same for all methods. Flagged stars are counted in
-surveys of 4,000 of which 20 are odd. Nothing is written.
+same 4,000 stars, twenty of them odd, or the first hundred or thousand of them. Areas under the ROC curve are of a kind
+against normal stars that no method has seen; errors are of a bootstrap over stars, the same for all methods. Flagged
+stars are counted in surveys of 4,000 of which 20 are odd. Nothing is written.
 """
 import argparse
 import tempfile
@@ -335,7 +335,7 @@ if __name__ == '__main__':
     p.add_argument('--models', nargs='+', default=['packaged', 'calibrated'])
     args = p.parse_args()
     learned = Learned(args.data)
-    sample = stars(learned, SAMPLE, args.seed)
+    sample = with_odd_ones(learned, args.seed)[np.random.default_rng(args.seed).permutation(SAMPLE)]
     models = models_of(args, sample)
     promises(models, learned, args)
     recipe = load_model('apogee-16').recipe

@@ -264,9 +264,10 @@ class Rule:
         return cross_fitted(features @ self.weight.transpose(0, 2, 1) + self.bias[:, None], own)
 
 # %% ../../nbs/05c_reference.ipynb #36e87d3a
-EXTREME = 0.005      # share of the normal stars whose mean excess continues the count
-FEWEST_EXTREME = 20  # of them, if there are twice as many stars
-MIN_SCALE = 1e-3     # of the exponential
+TAIL = 0.05       # share of the normal stars whose mean excess continues the count
+TAIL_STARS = 20   # of them at least, if there are twice as many stars
+HIGHEST = 0.01    # share of the normal stars that may be odd: they count as having the lowest score among them
+MIN_SCALE = 1e-3  # of the exponential
 
 def log_share(
     values: np.ndarray,  # Sorted (n,)
@@ -282,9 +283,11 @@ def log_tail(
 ) -> np.ndarray:         # (N,)
     "Logarithm of the share of values that are as high: counted, then an exponential"
     n = len(values)
-    k = max(int(EXTREME * n), min(FEWEST_EXTREME, n // 2))
+    k = max(int(TAIL * n), min(TAIL_STARS, n // 2))
+    highest = max(int(HIGHEST * n), 1)
     start = values[-k - 1]
-    scale = max((values[-k:] - start).mean(), MIN_SCALE)
+    excess = np.minimum(values[-k:], values[-highest - 1]) - start
+    scale = max(excess.sum() / max(k - highest, 1), MIN_SCALE)
     return np.where(x > start, np.log(k / n) - (x - start) / scale, log_share(values, x))
 
 # %% ../../nbs/05c_reference.ipynb #30a006bf
@@ -447,6 +450,7 @@ def rule_for(
 # %% ../../nbs/05c_reference.ipynb #57bae471
 INNER, OUTER = 0.80, 0.95    # quantiles through which the tail goes
 EXPECTED = 0.05              # stars beyond the limit in a survey without outliers
+FAR = 4.                     # of the farthest indicator of an outlier, times the outer quantile
 CLEANINGS = 3                # times that outliers are put aside
 RARE = 0.05                  # share of the stars whose neighbours are too far away to be like them
 
@@ -658,7 +662,8 @@ def fit_reference(
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
     rare = compared.distance > np.quantile(compared.distance, 1 - RARE)
-    odd = (outliers(votes['kinds']) | outliers(votes['farthest']) & ~rare) & enough
+    far = votes['farthest'] > FAR * np.quantile(votes['farthest'], OUTER)
+    odd = (outliers(votes['kinds']) | far & ~rare) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd
