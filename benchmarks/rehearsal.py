@@ -17,6 +17,7 @@ from pathlib import Path
 
 DR17 = 733_901        # combined spectra
 NORMAL = 1000         # stars to calibrate with
+ONCE = ('simulate, normal stars', 'calibrate')  # steps that take no longer for more stars
 LOOKS = 0.1           # seconds between two looks at the memory
 MOST_MEMORY = 3.0     # GB, the aim
 PAGE = os.sysconf('SC_PAGE_SIZE')
@@ -92,7 +93,7 @@ def main():
         for name, spectra, command in steps(Path(folder), given.stars, where):
             seconds, cpu, peak = step(command)
             highest = max(highest, peak)
-            hours = '' if spectra != given.stars else f'{DR17 / spectra * seconds / 3600:.1f}'
+            hours = '' if name in ONCE else f'{DR17 / spectra * seconds / 3600:.1f}'
             print(f'| {name} | {spectra:,} | {seconds:,.0f} | {spectra / seconds:,.0f} | {spectra / cpu:,.0f} | '
                   f'{peak:.2f} | {hours} |', flush=True)
     print(f'Peak memory {highest:.2f} GB; the aim is {MOST_MEMORY} GB')
