@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import requests
 
-from pages import EVIL, READY, see_tooltip, TELEPHONE, WIDE
+from pages import EVIL, READY, TELEPHONE, WIDE, see_tooltip
 
 pytestmark = pytest.mark.xdist_group('site')
 SOON = 8000     # milliseconds until there is a spectrum: two or three seconds, and more where all cores are busy

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pages import EVIL, READY, see_tooltip, TELEPHONE, WIDE
+from pages import EVIL, READY, TELEPHONE, WIDE, see_tooltip
 
 pytestmark = pytest.mark.xdist_group('site')
 SOON = 3000  # milliseconds, in which a page of hundreds of stars can be worked with; twice that is allowed here
