@@ -296,8 +296,8 @@ def in_parts(
     left, client = [piece for piece in todo if not kept.has(piece)], _cluster()
     with pace(text, sum(piece.size for piece in left), quiet) as advance:
         if client is not None:
-            for piece, results in _on_cluster(left, work, advance, recipe, client):
-                kept.put(piece, *results)
+            for piece, found in _on_cluster(left, work, advance, recipe, client):
+                kept.put(piece, *found)
         for piece in todo:
             if not kept.has(piece):
                 kept.put(piece, *_done(piece, work, advance, recipe))

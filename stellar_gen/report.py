@@ -39,7 +39,8 @@ from .classify.labels import classify
 from .classify.maps import bokeh_scripts
 from .packed import pack_bytes, pack_spectrum, unpack_spectrum
 from .views import known_lines, line_residuals, Look, looks_of, Plane, plane_of, plane_view, ranked_table
-from .views import score_histogram, spectrum_view, SpectrumView, star_columns, star_source, thumbnail, web_text
+from .views import score_histogram, spectrum_view, SpectrumView, star_columns, star_source
+from .views import thumbnail, web_text
 
 # %% ../nbs/08e_report.ipynb #60357a64
 _all_ = ['BLUE', 'GREEN', 'GREY', 'ORANGE', 'RED']  # the colours can be had from here

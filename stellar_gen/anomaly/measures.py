@@ -474,7 +474,8 @@ def running_mean(
     "Mean of the pixels around each pixel"
     half = width // 2
     of_power = F.pad(x, (half, half))                                  # sums of 1, 2, 4, ... pixels from each one on
-    power, done, total = 1, 0, 0
+    power, done = 1, 0
+    total = torch.zeros_like(x)
     while power <= width:
         if width & power:                                              # a power of two in the width
             total = total + of_power[:, done:done + x.shape[1]]
@@ -517,7 +518,7 @@ def displaced(stars: Misfit) -> Tensor:  # (B,)
     explained = match.clamp(min=0).square().unflatten(1, (-1, len(LAGS))).amax(1)    # (B,lags)
     away = explained[:, abs(LAGS) >= MIN_DISPLACED].amax(1)
     at_rest = explained[:, abs(LAGS) <= MAX_AT_REST].amax(1)
-    gain = away - at_rest
+    gain = away - at_rest                                              # (B,), chi-square
     return gain.sign() * gain.abs().sqrt().log1p()
 
 @indicator('second', APOGEE, logarithm=True)
