@@ -56,7 +56,8 @@ Inputs = Annotated[List[Path], typer.Argument(
     readable=False,  # a file that cannot be read costs its own line, not the others their rows
     metavar='[MODEL] SPECTRA...', help='A model folder (without one: apogee-16, which comes with the package), and '
     'FITS files, folders of them, catalogs of the Multimodal Universe, or stores.')]
-Table = Annotated[Path, typer.Option(help='Table to write: .csv, .ecsv, .fits, .vot or .parquet.')]
+Table = Annotated[Path, typer.Option(
+    help='Table to write: .csv, .ecsv, .fits, .vot or .parquet. An earlier one of the same command is replaced.')]
 
 # %% ../nbs/09_cli.ipynb #7626e3d2
 def _say(quiet, text):
@@ -160,6 +161,28 @@ def _new(out, replaceable, overwrite):
     if out.exists() and not (replaceable and overwrite):
         raise FileExistsError(f'{out}: exists already; choose another --out'
                               + (' or give --overwrite' if replaceable else ''))
+
+_COLUMN_OF = dict(score='anomaly', encode='e_z0', classify='misfit', crossmatch='n_candidates')  # that no other has
+
+def _is_table_of(path, command):
+    "Whether a file is a table that a command has written"
+    from stellar_gen.data.tables import read_catalog
+    try:
+        read_catalog(path, [_COLUMN_OF[command]])
+    except (ValueError, OSError):
+        return False
+    return True
+
+def _new_table(out, command, overwrite):
+    "Refuse a table over a file that is none of the same command, unless it shall be replaced"
+    if not overwrite and out.is_file() and out.stat().st_size and not _is_table_of(out, command):
+        raise FileExistsError(f'{out}: exists already, and is no table of {command}; '
+                              'choose another --out or give --overwrite')
+
+def _one_of(option, given, known):
+    "Refuse a word that an option does not know"
+    if given not in known:
+        raise ValueError(f'{option} {given}: choose one of {", ".join(known)}')
 
 # %% ../nbs/09_cli.ipynb #64f3a89e
 @app.command()
@@ -467,12 +490,14 @@ def crossmatch(
     left_columns: Annotated[Optional[str], typer.Option(
         help='Columns of the first catalog to keep, as in teff,logg; all if not given.')] = None,
     right_columns: Annotated[Optional[str], typer.Option(help='Columns of the second.')] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ):
     "Match two catalogs by position, or by identifier."
     from stellar_gen.data.tables import check_table_path, write_table
     check_table_path(out)
     _apart([left, right], out)
+    _new_table(out, 'crossmatch', overwrite)
     one = _side('left', left, left_columns, ra=left_ra or ra, dec=left_dec or dec, by=left_by or by)
     other = _side('right', right, right_columns, ra=right_ra or ra, dec=right_dec or dec, by=right_by or by)
     if 'by' in {*one.said, *other.said}:
@@ -601,9 +626,13 @@ def train(
     "Train a model on a store of spectra; run again after an interruption, it goes on."
     from functools import partial
     from stellar_gen.train.callbacks import LOGS
+    from stellar_gen.train.learner import ARCHS
+    from stellar_gen.vae.losses import LIKELIHOODS
     _apart([store, start, recipe, labels], out)
     _apart([store, start, recipe, labels], None if log is None or log in LOGS else Path(log), '--log')
     _new(out, True, overwrite)
+    _one_of('--arch', arch, ARCHS)
+    _one_of('--loss', loss, LIKELIHOODS)
     _enough_to_train(store)
     matched = _matched(store, labels, label_columns, _FEWEST_LABELLED)
     from stellar_gen.train.processes import train_store
@@ -681,12 +710,13 @@ def _table_of(inputs, work: Callable, kept, doing, quiet, recipe, whole=False, s
         _complain(line)
     return table, len(bad)
 
-def _check_table(model, inputs, out):
+def _check_table(model, inputs, out, command, overwrite):
     "Refuse a table that cannot be written, or not without damage"
     from stellar_gen.data.tables import check_table_path
     from stellar_gen.data.store import is_store, SpectraStore
     check_table_path(out)
     _apart([model, *inputs], out)
+    _new_table(out, command, overwrite)
     if all(is_store(path) and not len(SpectraStore(path)) for path in inputs):
         raise ValueError(f'{inputs[0]}: there are no spectra in it')
 
@@ -798,11 +828,12 @@ def score(
         '--calibrate', help='Adapt the model to a store first; its stars judge each other.')] = False,
     scheduler: Scheduler = None,
     device: Device = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ):
     "Score spectra: anomaly, probability, flag, cause and reason, one row each; run again, it goes on."
     model, inputs = _model_first(inputs)
-    _check_table(model, inputs, out)
+    _check_table(model, inputs, out, 'score', overwrite)
     from functools import partial
     from stellar_gen.anomaly.scoring import checked_reference, with_flags
     from stellar_gen.anomaly.survey import score_by_folds
@@ -830,11 +861,12 @@ def encode(
     out: Table,
     scheduler: Scheduler = None,
     device: Device = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ):
     "Latents of spectra and their errors, z0, e_z0 and so on, one row each; run again, it goes on."
     model, inputs = _model_first(inputs)
-    _check_table(model, inputs, out)
+    _check_table(model, inputs, out, 'encode', overwrite)
     from functools import partial
     from stellar_gen.model import encode
     loaded = _load(model, device)
@@ -852,12 +884,13 @@ def classify(
         '--guess', help='Labels for stars unlike those that were learned from, too.')] = False,
     scheduler: Scheduler = None,
     device: Device = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ):
     """Types and labels of stars with errors (teff, e_teff, ..., type, p_type), one row each; a star unlike those
     that were learned from has a reason instead."""
     model, inputs = _model_first(inputs)
-    _check_table(model, inputs, out)
+    _check_table(model, inputs, out, 'classify', overwrite)
     from functools import partial
     from stellar_gen.classify.labels import classify, labeller_of
     loaded = _load(model, device)
