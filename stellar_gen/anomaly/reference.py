@@ -264,9 +264,9 @@ class Rule:
         return cross_fitted(features @ self.weight.transpose(0, 2, 1) + self.bias[:, None], own)
 
 # %% ../../nbs/05c_reference.ipynb #36e87d3a
-TAIL = 0.05       # share of the normal stars whose mean excess continues the count
+TAIL = 0.05       # share of the normal stars to whose scores the exponential is fitted
 TAIL_STARS = 20   # of them at least, if there are twice as many stars
-HIGHEST = 0.01    # share of the normal stars that may be odd: they count as having the lowest score among them
+HIGHEST = 0.01    # share of the normal stars that may be odd: only that they lie above the others counts
 MIN_SCALE = 1e-3  # of the exponential
 
 def log_share(
