@@ -232,12 +232,12 @@ def test_two_people_rank_together(tab, browser, served):
     tab.evaluate('choose(0)')
     tab.keyboard.press('-')
     for page in (tab, other):
-        page.wait_for_function('name => idOf(0) !== name', arg=before[0])
+        page.wait_for_function('before => String(Array.from(column("apogee_id"))) !== before', arg=','.join(before))
         assert page.evaluate('name => column("vote")[Array.from(column("apogee_id")).indexOf(name)]', before[0]) == '−'
     assert ids(tab) == ids(other)
     votes = pd.read_csv(served.keep / 'votes.csv')
     assert (votes.apogee_id.tolist(), votes.vote.tolist()) == (before[:1], [0])
-    other.evaluate('choose(1)')
+    other.evaluate('name => choose(Array.from(column("apogee_id")).indexOf(name))', before[2])
     other.keyboard.press('+')
     tab.wait_for_function('votes.size === 2')
     after = ids(tab)
