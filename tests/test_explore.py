@@ -16,7 +16,7 @@ from pages import EVIL, READY, TELEPHONE, WIDE, see_tooltip
 
 pytestmark = pytest.mark.xdist_group('site')
 SOON = 8000     # milliseconds until there is a spectrum: two or three seconds, and more where all cores are busy
-LATE = 20_000   # until a server that was killed is back, or a store scored
+LATE = 60_000   # until a server that was killed is back, or a store scored
 DRAWN = 'parts.stars[0].data.flux.some(f => f < 0.97)'
 COMMAND = 'import sys; from stellar_gen.cli import main; sys.argv[0] = "stellar_gen"; main()'
 
