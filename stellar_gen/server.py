@@ -224,9 +224,9 @@ class Visit:
         self.number = 0
         self.wire = _wire()
         self.arrived = ColumnDataSource()
-        table = desk.table()
-        self.table = table
-        self.parts = _page_parts(desk, table)
+        self.table = desk.table()
+        self.stars = len(self.table)  # that the page has
+        self.parts = _page_parts(desk, self.table)
         self.sliders = _slider_widgets(sliders_of(desk.model))
         self.wire.asked.on_change('value', self.hear)
         for slider in self.sliders.values():
@@ -240,7 +240,24 @@ class Visit:
         "Answer a question in a thread of the pool"
         if self.desk.stopped.is_set():
             return
-        self.pool.submit(lambda: self.tell(self.make(asked) if '"make"' in asked[:20] else answer(self.desk, asked)))
+        self.pool.submit(lambda: self.tell(self.reply(asked)))
+
+    def reply(self, asked: str) -> dict:
+        "What is said to a question, by this tab or by the desk"
+        own = dict(make=self.make, here=self.here)
+        try:
+            words = json.loads(asked)
+        except ValueError:
+            words = None
+        if isinstance(words, dict) and str(words.get('what')) in own:
+            return own[words['what']](words)
+        return answer(self.desk, asked)
+
+    def here(self, words: Mapping) -> dict:
+        "The page listens: what came since it was made it has not heard"
+        self.stars = int(words['stars'])
+        self._send()
+        return {}
 
     def tell(self, words: Mapping) -> None:
         "Say something to the page"
@@ -256,10 +273,10 @@ class Visit:
         if self.document.session_context is not None:
             self.document.add_next_tick_callback(work)
 
-    def make(self, asked: str) -> dict:
+    def make(self, words: Mapping) -> dict:
         "A generated star of the sliders' labels"
         try:
-            return self._made(json.loads(asked).get('row'))
+            return self._made(words.get('row'))
         except (ValueError, OSError) as error:
             return dict(what='failed', said=_line(error), row=None)
 
@@ -285,13 +302,13 @@ class Visit:
         desk, known = self.desk, self.desk.known()
         total = len(desk)
         progress = dict(done=known, total=total, problems=desk.problems[-1:])
-        grown = known >= _GROWTH * len(self.table) or known >= total
-        if known != len(self.table) and grown:
-            self.table = desk.table()
-            self.next_tick(partial(self._send_table, self.table, self._words('stars', self.table) | progress))
-        elif known == len(self.table):
-            self.table = desk.table()
-            self.tell(self._order(self.table))
+        grown = known >= _GROWTH * self.stars or known >= total
+        if known != self.stars and grown:
+            table = desk.table()
+            self.stars = len(table)
+            self.next_tick(partial(self._send_table, table, self._words('stars', table) | progress))
+        elif known == self.stars:
+            self.tell(self._order(desk.table()))
         else:
             self.tell(progress | dict(what='progress'))
 
@@ -377,6 +394,7 @@ def _slider_widgets(sliders: Sequence[Slider]) -> dict[str, Any]:
 # %% ../nbs/08h_server.ipynb #cab032bf
 _LIVE_SCRIPTS = (*_SCRIPTS, 'explore.js')
 _BEGIN = 'startExplore({asked, told, arrived})'
+_HERE = 'live.here()'
 _LOST = 'live.lost()'
 
 def _template(name: str) -> Any:
@@ -407,7 +425,7 @@ def _begin(visit: Visit) -> None:
     line = dict(asked=visit.wire.asked, told=visit.wire.told, arrived=visit.arrived)
     args = hands | line
     visit.parts.table.js_on_change('name', CustomJS(args=line, code=''))  # by which they belong to the document
-    visit.document.js_on_event('document_ready', CustomJS(args=args, code=_BEGIN + _START))
+    visit.document.js_on_event('document_ready', CustomJS(args=args, code='\n'.join([_BEGIN, _START, _HERE])))
     visit.document.js_on_event('connection_lost', CustomJS(code=_LOST))
 
 def page_of(

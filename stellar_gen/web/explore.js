@@ -18,6 +18,7 @@ const tell = text => { $('said').textContent = text }
 const rowAt = row => column('row').indexOf(row)
 
 live = {
+    here() { ask('here', { stars: stars() }) },
     want(row) {
         if (row === '' || row === 'made' || spectra[row] !== undefined || awaited.has(+row)) return
         awaited.add(+row)
