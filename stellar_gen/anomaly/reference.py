@@ -462,6 +462,15 @@ def outliers(
     scale = (outer - inner) / np.log((1 - INNER) / (1 - OUTER))
     return scores > outer + scale * np.log((1 - OUTER) * len(scores) / EXPECTED)
 
+def put_aside(
+    votes: Mapping[str, np.ndarray],  # Of the normal stars (R,), from `votes_of`
+    distance: np.ndarray,             # Mean distance of their neighbours (R,)
+) -> np.ndarray:                      # (R,), True for outliers
+    "Normal stars that are put aside, by the rule's score or by their farthest indicator"
+    rare = distance > np.quantile(distance, 1 - RARE)
+    far = votes['farthest'] > FAR * np.quantile(votes['farthest'], OUTER)
+    return outliers(votes['kinds']) | far & ~rare
+
 # %% ../../nbs/05c_reference.ipynb #2e59c9f0
 NAMED_NEIGHBOURS = 3  # normal stars that a judgement names
 ALONE = 0.05          # false alarms that chi-square alone may add to the others, as a share of them
@@ -661,9 +670,7 @@ def fit_reference(
     votes = votes_of(rule.logits(compared.features, own=True), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
-    rare = compared.distance > np.quantile(compared.distance, 1 - RARE)
-    far = votes['farthest'] > FAR * np.quantile(votes['farthest'], OUTER)
-    odd = (outliers(votes['kinds']) | far & ~rare) & enough
+    odd = put_aside(votes, compared.distance) & enough
     ids = names_of(normal.ready)
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd
