@@ -371,6 +371,12 @@ class _Side(NamedTuple):
         "The option that names a column of this side"
         return f'--{self.side}-{what}'
 
+    def options(self, whats):
+        "The options that name columns of this side, and those that name the same of both"
+        these = ' and '.join(map(self.option, whats))
+        both = ' and '.join(f'--{what}' for what in whats)
+        return f'{these} (with {both} where both catalogs have the same)'
+
     def keeps(self, column):
         "Whether a column is asked for"
         return self.columns is None or column.lower() in self.columns
@@ -384,13 +390,12 @@ def _read_side(side, needed, optional=()):
     from stellar_gen.data.tables import read_catalog
     names = {what: name.lower() for what, name in needed.items()}
     table = read_catalog(side.path, side.columns, [*names.values(), *optional])
-    missing = {what: name for what, name in names.items() if name not in table}
+    missing = [name for name in names.values() if name not in table]
     if missing:
-        options = ' and '.join(side.option(what) for what in missing)
         try:
-            read_catalog(side.path, list(missing.values()))  # which says what there is instead
+            read_catalog(side.path, missing)  # which says what there is instead
         except ValueError as error:
-            raise ValueError(f'{_error(error)}: name its columns with {options}') from error
+            raise ValueError(f'{_error(error)}: name its columns with {side.options(needed)}') from error
     return table, tuple(names.values())
 
 def _placed(side, epochs):
