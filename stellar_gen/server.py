@@ -9,6 +9,7 @@ __all__ = ['FORMATS', 'ANSWERS', 'LOOPBACK', 'shown_columns', 'Wire', 'answer', 
 # %% ../nbs/08h_server.ipynb #97fcddd5
 import base64
 import json
+import logging
 import secrets
 import socket
 import tempfile
@@ -496,6 +497,7 @@ class Server:
     ):
         _check_panel()
         from panel.io.server import get_server
+        logging.getLogger('bokeh.server.views.ws').setLevel(logging.ERROR)  # a tab that was closed is no news
         self.desk = desk
         self.token = '' if address == LOOPBACK else secrets.token_urlsafe()
         self.pool = ThreadPoolExecutor(_THREADS)

@@ -18,9 +18,9 @@ import pandas as pd
 from bokeh.layouts import gridplot
 from bokeh.models import (
     BoxAnnotation, BoxSelectTool, BoxZoomTool, CDSView, CategoricalColorMapper, CategoricalMarkerMapper,
-    ColumnDataSource,
-    CustomJS, DataTable, Glyph, HoverTool, Label, LassoSelectTool, LinearColorMapper, NumberFormatter, PanTool, Range1d,
-    ResetTool, SaveTool, ScientificFormatter, Span, StringFormatter, TableColumn, TapTool, WheelZoomTool,
+    ColumnDataSource, CustomJS, DataTable, HoverTool, Label, LassoSelectTool, Line, LinearColorMapper, NumberFormatter,
+    PanTool, Range1d, ResetTool, SaveTool, ScientificFormatter, Span, StringFormatter, TableColumn, TapTool, Text,
+    VArea, VSpan, WheelZoomTool,
 )
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
@@ -117,9 +117,9 @@ def _plain_figure(height: int, **more: Any) -> figure:
     p.toolbar.logo = None
     return p
 
-def _tagged(glyph: Glyph, tag: str) -> None:
-    "Let a dark page change the colour of a glyph"
-    glyph.tags = [tag]
+def _line(y: str, color: str, width: float = 1, **more: Any) -> Line:
+    "A column of a star, over wavelength"
+    return Line(x='wave', y=y, line_color=color, line_width=width, **more)
 
 def _zoom_tools() -> list:
     "Tools of spectra: only the wavelength is zoomed"
@@ -136,14 +136,15 @@ def _flux_panel(
     "Flux on one detector"
     p = _plain_figure(_PANEL_HEIGHT, x_range=x_range, y_range=y_range, tools=_zoom_tools(), name=f'flux {name}',
                       y_axis_label='flux')
-    p.varea('wave', 'low', 'high', source=source, fill_color=GREY, fill_alpha=0.35, name='errors', visible=False)
-    p.vspan('wave', source=lines, line_color=GREY, line_dash='dotted', line_alpha='alpha')
-    p.text('wave', 'y', 'text', source=lines, text_color=GREY, text_alpha='alpha', text_font_size='11px',
-           angle=np.pi / 2, text_align='right', text_baseline='middle')
-    p.line('wave', 'continuum', source=source, color=GREY, line_dash='dashed', name='continuum', visible=False)
-    _tagged(p.line('wave', 'flux', source=source, color=BLACK, line_width=1).glyph, _INK)
-    _tagged(p.line('wave', 'recon', source=source, color=RED, line_width=1.3).glyph, _DRAWN)
-    _tagged(p.line('wave', 'other', source=source, color=GREEN, line_width=1.3).glyph, _DRAWN)
+    between = VArea(x='wave', y1='low', y2='high', fill_color=GREY, fill_alpha=0.35)
+    p.add_glyph(source, between, name='errors', visible=False)
+    p.add_glyph(lines, VSpan(x='wave', line_color=GREY, line_dash='dotted', line_alpha='alpha'))
+    p.add_glyph(lines, Text(x='wave', y='y', text='text', text_color=GREY, text_alpha='alpha', text_font_size='11px',
+                            angle=np.pi / 2, text_align='right', text_baseline='middle'))
+    p.add_glyph(source, _line('continuum', GREY, line_dash='dashed'), name='continuum', visible=False)
+    p.add_glyph(source, _line('flux', BLACK, tags=[_INK]))
+    p.add_glyph(source, _line('recon', RED, 1.3, tags=[_DRAWN]))
+    p.add_glyph(source, _line('other', GREEN, 1.3, tags=[_DRAWN]))
     p.xaxis.visible = False
     return p
 
@@ -152,8 +153,8 @@ def _residual_strip(name: str, source: ColumnDataSource, x_range: Range1d) -> fi
     p = _plain_figure(_STRIP_HEIGHT, x_range=x_range, y_range=Range1d(-1.1 * CUT, 1.1 * CUT), tools=_zoom_tools(),
                       name=f'residual {name}', y_axis_label='sigma', x_axis_label=f'wavelength (Å), {name} detector')
     p.add_layout(Span(location=0, dimension='width', line_color=GREY, line_width=1))
-    _tagged(p.line('wave', 'sigma', source=source, color=BLUE, line_width=1).glyph, _DRAWN)
-    p.line('wave', 'masked', source=source, color=GREY, line_width=4)
+    p.add_glyph(source, _line('sigma', BLUE, tags=[_DRAWN]))
+    p.add_glyph(source, _line('masked', GREY, 4))
     p.yaxis.ticker = [-CUT, 0, CUT]
     return p
 

@@ -322,6 +322,9 @@ function startExplore(models) {
     $('walk').addEventListener('click', live.walk)
     $('make')?.addEventListener('click', () => ask('make', {}))
     $('make-alike')?.addEventListener('click', () => ask('make', { row: column('row')[indexOf(current)] }))
-    $('lasso-list').addEventListener('click', () => ask('list', { rows: chosenRows(), suffix: $('format').value }))
+    $('lasso-list').addEventListener('click', () => {
+        tell('The list is being written.')
+        ask('list', { rows: chosenRows(), suffix: $('format').value })
+    })
     $('samp')?.addEventListener('click', () => ask('samp', { rows: chosenRows() }))
 }
