@@ -414,6 +414,7 @@ class _Layout(NamedTuple):
     is_it: Callable[[list], bool]   # Of the HDUs
     read: Callable[..., _Read]      # Of path, HDUs and the options
     options: tuple[str, ...] = ()   # Of `read_spectrum`, which `read` takes
+    tables: tuple[tuple[str, ...], ...] = ()  # Columns of a table, in each of its shapes: a file that lacks one is told
 
 _LAYOUTS: dict[str, _Layout] = {}
 _GRIDS: dict[str, Grid] = {APOGEE.name: APOGEE}   # of all surveys whose files are known, by name
@@ -626,11 +627,15 @@ def _read_mwm_table(path, header, hdu, grid: Grid) -> _Read:
     return _spectra(path, data['flux'], np.where(bad, 0, data['ivar']), 0 * bad, metas, grid)
 
 def _with_others(hdus: list, survey: str) -> str:
-    "What to ask for, where a file without spectra of one survey has those of another"
+    "What a file without spectra of one survey has instead, and what to ask for"
     tables = [hdu for hdu in _mwm_tables(hdus) if hdu.header['NAXIS2']]
     widths = {hdu.data['flux'].shape[-1] for hdu in tables}
     names = [name for name, grid in _GRIDS.items() if name != survey and len(grid) in widths]
-    return f'; it has those of {names[0]}, if they are meant: survey={names[0]!r}' if names else ''
+    if names:
+        return f'its {survey} tables are empty; it has those of {names[0]}, if they are meant: survey={names[0]!r}'
+    if widths:
+        return f'its tables have {", ".join(map(str, widths))} pixels, not {len(_GRIDS[survey])}'
+    return f'its {survey} tables are empty'
 
 def _read_mwm(path, hdus: list, survey: str) -> _Read:
     "The spectra of one survey in an SDSS-V file"
@@ -640,26 +645,45 @@ def _read_mwm(path, hdus: list, survey: str) -> _Read:
     for hdu in _mwm_tables(hdus):
         if not hdu.header['NAXIS2'] or hdu.data['flux'].shape[1:] != (len(grid),):
             continue
+        if 'wavelength' not in _column_names(hdu) and np.isnan(_num(hdu.header, 'CRVAL')):
+            raise ValueError(f'{path}: HDU {hdus.index(hdu)} has no column wavelength, and its header no CRVAL')
         if not _mwm_is_on(hdu, grid):
             raise ValueError(f'{path}: the wavelengths of HDU {hdus.index(hdu)} are not those of the {survey} grid')
         spectra, lines = _read_mwm_table(path, hdus[0].header, hdu, grid)
         parts += [] if spectra is None else [spectra]
         problems += lines
     if not parts and not problems:
-        why = f'its {survey} tables are empty{_with_others(hdus, survey)}'
-        raise ValueError(f'{path}: holds no {survey} spectrum ({why})')
+        raise ValueError(f'{path}: holds no {survey} spectrum ({_with_others(hdus, survey)})')
     return concat(parts) if parts else None, problems
 
-_LAYOUTS['mwmStar, mwmVisit'] = _Layout(_is_mwm, _read_mwm, options=('survey',))
+_MWM_TABLES = (('flux', 'ivar', 'pixel_flags', 'wavelength'),)
+_LAYOUTS['mwmStar, mwmVisit'] = _Layout(_is_mwm, _read_mwm, ('survey',), _MWM_TABLES)
 
 # %% ../../nbs/00b_files.ipynb #a93980d9
+_LIKE = 2      # columns that a table shares with those of a layout, to be taken for a part of one
+_LISTED = 8    # columns that are named
+
+def _lacks(names: set[str]) -> str:
+    "Columns that a table lacks, as one of the layout that it is most like"
+    likely = []
+    for layout_name, layout in _layouts().items():
+        for columns in layout.tables:
+            missing = [column for column in columns if column not in names]
+            likely.append((len(columns) - len(missing), -len(missing), layout_name, missing))
+    best = max(likely)[:2]
+    if best[0] < _LIKE:
+        return ''
+    return ''.join(f'; as {name} it lacks {", ".join(missing)}' for *like, name, missing in likely if tuple(like) == best)
+
 def _found(hdus: list) -> str:
     "What an unknown file holds, in words"
     hdu = hdus[1] if len(hdus) > 1 else None
     if hdu is None:
         what = 'missing'
     elif isinstance(hdu, fits.BinTableHDU):
-        what = 'a table'
+        listed = [_printable(name) for name in hdu.columns.names[:_LISTED]]
+        more = ', ...' if len(hdu.columns.names) > _LISTED else ''
+        what = f'a table of {", ".join(listed)}{more}{_lacks(_column_names(hdu))}'
     else:
         what = 'empty' if hdu.data is None else f'an array of shape {hdu.data.shape}'
     return f'{len(hdus)} HDUs; HDU 1 is {what}'

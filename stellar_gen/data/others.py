@@ -204,13 +204,16 @@ def _galah_error(hdus: list) -> np.ndarray | None:
 
 def _is_galah(hdus: list) -> bool:
     "Whether this is a file of a camera"
-    return bool(_galah_camera(hdus)) and _galah_error(hdus) is not None
+    return bool(_galah_camera(hdus))
 
 def _read_galah(path, hdus: list) -> _Read:
     "The spectrum of one camera, on the grid of all four"
     header, flux, camera = hdus[0].header, hdus[0].data.astype(float), _galah_camera(hdus)
     relative = _galah_error(hdus)
-    if relative is None or relative.shape != flux.shape:
+    if relative is None:
+        named = ' or '.join(_GALAH_ERRORS)
+        raise ValueError(f'{path}: holds flux of GALAH\'s {camera} camera, but no error beside it (HDU {named})')
+    if relative.shape != flux.shape:
         raise ValueError(f'{path}: the error has another shape than the flux')
     named = _SOBJECT.match(Path(path).name)
     if named is None:
@@ -230,6 +233,7 @@ _LAYOUTS['GALAH'] = _Layout(_is_galah, _read_galah)
 
 # %% ../../nbs/00bb_others.ipynb #143f8a9e
 _LRS_ROWS = ('flux', 'ivar', 'wavelength', 'andmask', 'ormask')   # of the primary HDU until DR7
+_LRS_COLUMNS = _LRS_ROWS[:4]                                      # that the table has since DR8
 _MASKS = ('andmask', 'pixmask', 'ormask')                         # columns that say which pixels know nothing
 _MRS = re.compile('COADD_([BR])|([BR])-(.+)')                     # names of tables
 _MRS_DETECTORS = dict(B='blue', R='red')
@@ -271,8 +275,7 @@ def _lrs_arrays(hdus: list) -> dict[str, np.ndarray] | None:
         return dict(zip(_LRS_ROWS, primary.data)) if 'COEFF0' in primary.header else None
     if not isinstance(table, fits.BinTableHDU) or _MRS.fullmatch(table.name):
         return None
-    needed = {'flux', 'ivar', 'wavelength', 'andmask'}
-    return _arrays(table) if needed <= _column_names(table) and len(table.data) == 1 else None
+    return _arrays(table) if _column_names(table).issuperset(_LRS_COLUMNS) and len(table.data) == 1 else None
 
 def _is_lrs(hdus: list) -> bool:
     "Whether this is a file of low resolution"
@@ -293,7 +296,7 @@ def _mrs_tables(hdus: list) -> dict[str, dict[str, fits.BinTableHDU]]:
     found: dict[str, dict[str, fits.BinTableHDU]] = {}
     for hdu in hdus[1:]:
         named = _MRS.fullmatch(hdu.name)
-        if named and isinstance(hdu, fits.BinTableHDU) and {'flux', 'ivar'} <= _column_names(hdu) and len(hdu.data):
+        if named and isinstance(hdu, fits.BinTableHDU) and len(hdu.data):
             arm = _MRS_DETECTORS[named[1] or named[2]]
             found.setdefault(named[3] or '', {})[arm] = hdu
     return found
@@ -301,6 +304,14 @@ def _mrs_tables(hdus: list) -> dict[str, dict[str, fits.BinTableHDU]]:
 def _is_mrs(hdus: list) -> bool:
     "Whether this is a file of medium resolution"
     return bool(_mrs_tables(hdus))
+
+def _check_mrs(path, hdu) -> None:
+    "Raise where a table lacks a column, and name it"
+    names = _column_names(hdu)
+    missing = [name for name in ('flux', 'ivar') if name not in names]
+    missing += [] if names & {'wavelength', 'loglam'} else ['wavelength or loglam']
+    if missing:
+        raise ValueError(f'{path}: {hdu.name} has no column {", ".join(missing)}')
 
 def _read_mrs(path, hdus: list, visits: bool) -> _Read:
     "The sum of all exposures of medium resolution, or the exposures"
@@ -312,6 +323,8 @@ def _read_mrs(path, hdus: list, visits: bool) -> _Read:
     parts: list[Spectra] = []
     problems: list[str] = []
     for name in wanted:
+        for hdu in tables[name].values():
+            _check_mrs(path, hdu)
         stretches = {arm: _lamost_stretch(_arrays(hdu), hdu.header) for arm, hdu in tables[name].items()}
         first = next(iter(tables[name].values())).header
         header = hdus[0].header.copy()
@@ -322,11 +335,12 @@ def _read_mrs(path, hdus: list, visits: bool) -> _Read:
         problems += lines
     return concat(parts) if parts else None, problems
 
-_LAYOUTS['LAMOST LRS'] = _Layout(_is_lrs, _read_lrs)
+_LAYOUTS['LAMOST LRS'] = _Layout(_is_lrs, _read_lrs, tables=(_LRS_ROWS,))
 _LAYOUTS['LAMOST MRS'] = _Layout(_is_mrs, _read_mrs, options=('visits',))
 
 # %% ../../nbs/00bb_others.ipynb #d91d336c
 _GAIA_NAME = re.compile(r'Gaia[ _]DR[0-9][ _]([0-9]{1,19})')   # in the name of a file, or of a table of astroquery
+_RVS_TABLES = (('source_id', 'flux', 'flux_error'), ('wavelength', 'flux', 'flux_error'))   # RAW and INDIVIDUAL
 
 def _lists(column) -> np.ndarray:
     "A column of arrays, or of lists, as an array (N,D); masked values are NaN"
@@ -384,7 +398,7 @@ def _read_rvs(path, hdus: list) -> _Read:
         problems += lines
     return concat(parts) if parts else None, problems
 
-_LAYOUTS['Gaia RVS'] = _Layout(_is_rvs, _read_rvs)
+_LAYOUTS['Gaia RVS'] = _Layout(_is_rvs, _read_rvs, tables=_RVS_TABLES)
 
 def from_gaia_rvs(
     # Rows with `source_id`, `flux` and `flux_error` (2401); or one spectrum, a row for each wavelength
