@@ -673,7 +673,8 @@ def _lacks(names: set[str]) -> str:
     best = max(likely)[:2]
     if best[0] < _LIKE:
         return ''
-    return ''.join(f'; as {name} it lacks {", ".join(missing)}' for *like, name, missing in likely if tuple(like) == best)
+    alike = [(name, missing) for *like, name, missing in likely if tuple(like) == best]
+    return ''.join(f'; as {name} it lacks {", ".join(missing)}' for name, missing in alike)
 
 def _found(hdus: list) -> str:
     "What an unknown file holds, in words"

@@ -211,8 +211,8 @@ def _read_galah(path, hdus: list) -> _Read:
     header, flux, camera = hdus[0].header, hdus[0].data.astype(float), _galah_camera(hdus)
     relative = _galah_error(hdus)
     if relative is None:
-        named = ' or '.join(_GALAH_ERRORS)
-        raise ValueError(f'{path}: holds flux of GALAH\'s {camera} camera, but no error beside it (HDU {named})')
+        wanted = ' or '.join(_GALAH_ERRORS)
+        raise ValueError(f'{path}: holds flux of GALAH\'s {camera} camera, but no error beside it (HDU {wanted})')
     if relative.shape != flux.shape:
         raise ValueError(f'{path}: the error has another shape than the flux')
     named = _SOBJECT.match(Path(path).name)
