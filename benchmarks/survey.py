@@ -14,6 +14,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from stellar_gen.anomaly import score
 from stellar_gen.anomaly.scoring import flag
 from stellar_gen.anomaly.survey import calibrate_trained, calibrated
 from stellar_gen.data import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
+from stellar_gen.generate import generate, learn_prior
 from stellar_gen.instrument import shift_and_blur
 from stellar_gen.simulate import synthesize
 from stellar_gen.simulate.kinds import BRACKETT
@@ -38,6 +40,7 @@ from stellar_gen.train.learner import spectra_dls
 
 STRENGTHS = (.15, .3, 1.)
 SAMPLE = 4000                # stars that methods may learn from
+LABELS = ['teff', 'logg', 'fe_h', 'alpha_m']
 JITTER = (20., .05, .02, .01)  # of labels, so that no star is drawn twice: K, dex
 REST = 1.                    # km/s, scatter of the residual velocities
 RIPPLE = .002                # of the continuum, amplitude
@@ -61,7 +64,7 @@ def binary(flux: Flux, strength: float, rng, others: Flux, labels) -> Flux:
     return flux + .4 * strength * (second - flux)
 
 def carbon_nitrogen(flux: Flux, strength: float, rng, others: Flux, labels) -> Flux:
-    table = pd.DataFrame(labels, columns=['teff', 'logg', 'fe_h', 'alpha_m'])
+    table = pd.DataFrame(labels, columns=LABELS)
     plain, rich = synthesize(table), synthesize(table.assign(c_fe=.4, n_fe=.6))
     return flux * (rich / plain)**strength
 
@@ -146,7 +149,8 @@ def stars(learned: Learned, n: int, seed: int, kind: str = '', strength: float =
     if kind:
         own = np.random.default_rng([seed, 1])
         flux = ODD[kind](flux, strength, own, drawn(learned, n, own)[1], labels)
-    return record(learned, flux, np.random.default_rng([seed, 2]))
+    recorded = record(learned, flux, np.random.default_rng([seed, 2]))
+    return recorded.replace(meta=recorded.meta.assign(**dict(zip(LABELS, labels.T))))
 
 # ------------------------------------------------------------------------------------------------------------- methods
 COMPONENTS, NEAR = 16, 50
@@ -279,7 +283,7 @@ def trained(sample: Spectra, start: str | None):
         model = train_store(store, Path(folder)/'model', start=start, device='cpu', final=final)
     return model, time.perf_counter() - began
 
-def promises(models: dict, learned: Learned, args) -> None:
+def promises(models: dict, learned: Learned, sample: Spectra, args) -> None:
     "Misfit, p-values, and what is flagged in surveys of which few stars are odd"
     normal = stars(learned, args.normal, args.seed + 1)
     rare = {name: twentieth(learned, args.normal // 2, args.seed + 3, column) for name, column in RARE.items()}
@@ -291,12 +295,43 @@ def promises(models: dict, learned: Learned, args) -> None:
                           KS=kstest(found.p_value, 'uniform').statistic)
         rows[name] |= {who: (score(model, some, explain=0).p_value < .01).mean() for who, some in rare.items()}
         rows[name] |= false_discoveries(model, surveys)
+        rows[name] |= {f'{who} flagged': among_normal(model, spoilt, found.p_value) for who, spoilt in hopeless(normal).items()}
+        rows[name] |= {'generated p < 0.01': own_generated(model, sample)}
     show(pd.DataFrame(rows).T, 'Fresh normal stars: median chi-square, shares with p < 0.01, distance of p from uniform; '
-         'surveys with a few odd stars: what is flagged')
+         'surveys with a few odd stars: what is flagged; normal stars with one cosmic ray or half of noise, each alone '
+         'among the fresh ones: share that is flagged; stars that the model generates')
 
 RARE = {'metal-poor': 2, 'coolest': 0}  # column of the labels whose lowest twentieth is drawn
 ODD_IN_SURVEY = 20
 RATES = (.01, .1)
+
+RAY = 100.       # of the error bar, a cosmic ray in one pixel
+SPOILT = 20      # stars
+GENERATED = 500  # stars
+
+def hopeless(normal: Spectra) -> dict[str, Spectra]:
+    "Normal stars with one cosmic ray, and with noise in place of one half of the pixels"
+    some = normal[:SPOILT]
+    rng = np.random.default_rng(4)
+    ray, noise = some.flux.copy(), some.flux.copy()
+    for row in range(SPOILT):
+        pixels = np.flatnonzero(some.ivar[row] > 0)
+        at = rng.choice(pixels)
+        ray[row, at] += RAY / np.sqrt(some.ivar[row, at])
+        half = pixels[:len(pixels) // 2]
+        noise[row, half] = np.median(noise[row, half]) * rng.normal(1, .5, len(half))
+    return {'cosmic ray': some.replace(flux=ray), 'half noise': some.replace(flux=noise)}
+
+def among_normal(model, spoilt: Spectra, p_normal: pd.Series) -> float:
+    "Share that is flagged at 1 %, each star alone among normal ones"
+    p = score(model, spoilt, explain=0).p_value
+    return np.mean([flag(np.r_[p_normal, one], RATES[0])[-1] for one in p])
+
+def own_generated(model, sample: Spectra) -> float:
+    "Share of p < 0.01 of stars that the model generates, recorded like the sample's"
+    told = learn_prior(replace(model, info=dict(model.info)), sample, LABELS)
+    made = generate(told, GENERATED, like=sample)
+    return (score(model, made, explain=0).p_value < .01).mean()
 
 def twentieth(learned: Learned, n: int, seed: int, column: int) -> Spectra:
     "Normal stars of the lowest twentieth in one label"
@@ -337,6 +372,6 @@ if __name__ == '__main__':
     learned = Learned(args.data)
     sample = with_odd_ones(learned, args.seed)[np.random.default_rng(args.seed).permutation(SAMPLE)]
     models = models_of(args, sample)
-    promises(models, learned, args)
+    promises(models, learned, sample, args)
     recipe = load_model('apogee-16').recipe
     areas({name: of_model(model) for name, (model, _) in models.items()} | peers(recipe, sample), learned, args)

@@ -449,6 +449,7 @@ def ramp(stars: Misfit) -> Tensor:  # (B,)
 # %% ../../nbs/05_anomaly.ipynb #fb7dfd71
 SKY_LINE = 1.5     # variance, in units of its detector's median, that sky lines exceed
 SKY_PIXEL = 1.1    # the same for pixels in which chi-square is summed
+SKY_PIXELS = 200   # with the most variance that are summed in any case: chi-square of a few pixels varies by chance
 
 @indicator('sky')
 def sky(stars: Misfit) -> Tensor:  # (B,)
@@ -456,10 +457,19 @@ def sky(stars: Misfit) -> Tensor:  # (B,)
     added = stars.variance - SKY_LINE * stars.dark_variance            # (B,P)
     return stars.matched(added.clamp(min=0).sqrt())
 
+def with_sky(stars: Misfit) -> Tensor:  # (B,P), bool
+    "Pixels with more variance than usual: with sky lines, but at least `SKY_PIXELS` of a star"
+    over = stars.variance / stars.dark_variance.clamp(min=1e-12)           # (B,P)
+    bright = over > SKY_PIXEL
+    few = bright.sum(1) < SKY_PIXELS                                       # (B,)
+    least = over[few].topk(min(SKY_PIXELS, over.shape[1])).values[:, -1:]  # (few,1)
+    bright[few] = over[few] >= least
+    return bright & stars.seen
+
 @indicator('sky_chi2')
 def sky_chi2(stars: Misfit) -> Tensor:  # (B,)
     "Logarithm of the reduced chi-square of pixels with sky lines over that of all"
-    bright = (stars.variance > SKY_PIXEL * stars.dark_variance).float()    # (B,P)
+    bright = with_sky(stars).float()                                       # (B,P)
     chi2 = ((stars.squared * bright).sum(1) + 1) / (bright.sum(1) + 1)
     return (chi2 / stars.chi2).log()
 

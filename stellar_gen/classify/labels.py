@@ -577,6 +577,10 @@ def _checked(net, labels, inputs, y, train, valid):
     labeller.scale[labeller.scale == 0] = 1  # no held-out star has this label
     beyond = square - (labeller.scale * own)**2
     labeller.slope = _one_sigma(beyond[badly] / np.maximum(misfit[badly, None], 1e-6)**2)
+    width = _one_sigma(square / _measured(labeller, own, misfit)**2)  # of the pulls of all held-out stars
+    width[width == 0] = 1
+    labeller.scale *= width
+    labeller.slope *= width
     labeller.most = np.quantile(own, _ALL_BUT_FEW, axis=0).astype(np.float32)
     return labeller
 
