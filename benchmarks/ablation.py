@@ -155,7 +155,12 @@ class Alone(rooms.Levels):
         return cls(surprising.astype(np.float32), np.sort(surprising.astype(np.float32)))
 
     def log_p(self, surprising, rows):
-        return rooms.log_tail(self.above, surprising)
+        return rooms.log_tail(self.relative, surprising)
+
+def in_scatters(surprising: np.ndarray, usual: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    "By how many of their scatters a star surprises more than its neighbours"
+    near = usual[rows]
+    return (surprising - near.mean(1)) / near.std(1)
 
 def parts() -> dict[str, Patches]:
     "What is left out, by name"
@@ -167,6 +172,7 @@ def parts() -> dict[str, Patches]:
         'half the vote of the rule': dict(VOTES=dict(kinds=.3, mixture=.35, farthest=.35)),
         'harmonic mean (least p instead)': least_vote(),
         'comparison of surprise with neighbours': dict(Levels=Alone),
+        'mean of their surprise as its unit (scatter about it)': dict(times_usual=in_scatters),
         'bound by chi-square alone': dict(ALONE=1e-300),
         'exponential tail (counts)': dict(log_tail=rooms.log_share),
         'latents among coordinates': places_without(*range(16)),
@@ -175,6 +181,7 @@ def parts() -> dict[str, Patches]:
         'persistence among coordinates': places_without(19),
         '100 neighbours (50)': dict(NEIGHBOURS=50),
         '100 neighbours (200)': dict(NEIGHBOURS=200),
+        '250 stars a component (500)': dict(STARS_PER_COMPONENT=500, MAX_COMPONENTS=8),
         'clipping of what is usual': dict(clipped=lambda values: values.astype(np.float32)),
         'cross-fitting': dict(cross_fitted=lambda both, own: both.mean(0)),
         'putting outliers aside': dict(CLEANINGS=0),

@@ -124,8 +124,8 @@ def mean_distance(near: Neighbours) -> np.ndarray:  # (N,)
     return near.distance[:, :NEAREST].mean(1)
 
 # %% ../../nbs/05c_reference.ipynb #89369612
-MAX_COMPONENTS = 8       # of the mixture
-STARS_PER_COMPONENT = 500
+MAX_COMPONENTS = 16      # of the mixture
+STARS_PER_COMPONENT = 250
 
 @dataclass(frozen=True, eq=False)
 class Density:
@@ -314,11 +314,19 @@ def surprise(
     return logsumexp(weighed, axis=0)
 
 # %% ../../nbs/05c_reference.ipynb #16c99dd9
+def times_usual(
+    surprising: np.ndarray,  # Of any stars (N,)
+    usual: np.ndarray,       # Of the normal stars (R,)
+    rows: np.ndarray,        # Neighbours of the former (N,k)
+) -> np.ndarray:             # (N,)
+    "Surprise in units of the neighbours' mean"
+    return surprising / np.maximum(usual[rows].mean(1), TINY)
+
 @dataclass(frozen=True, eq=False)
 class Levels:
     "How surprising normal stars are, and how much each stands out among its neighbours"
     surprise: np.ndarray  # (R,)
-    above: np.ndarray     # (R,), in scatters of the neighbours' surprise, sorted
+    relative: np.ndarray  # (R,), in units of the neighbours' mean surprise, sorted
 
     @classmethod
     def fit(
@@ -328,7 +336,7 @@ class Levels:
     ) -> 'Levels':
         "What is usual of normal stars"
         values = surprising.astype(np.float32)
-        return cls(values, np.sort(deviations(values[:, None], values[:, None], rows)[:, 0]))
+        return cls(values, np.sort(times_usual(values, values, rows)))
 
     def log_p(
         self,
@@ -336,7 +344,7 @@ class Levels:
         rows: np.ndarray,        # Their neighbours (N,k)
     ) -> np.ndarray:             # (N,)
         "Logarithm of the share of normal stars that stand out as much"
-        return log_tail(self.above, deviations(surprising[:, None], self.surprise[:, None], rows)[:, 0])
+        return log_tail(self.relative, times_usual(surprising, self.surprise, rows))
 
 # %% ../../nbs/05c_reference.ipynb #189c13e2
 def sample_of(
@@ -649,7 +657,7 @@ def shapes_of(reference: Reference) -> dict[str, tuple[int, ...]]:
         'rule.bias': (2, n_classes),
         **{f'votes.{name}': (n_stars,) for name in VOTES},
         'levels.surprise': (n_stars,),
-        'levels.above': (n_stars,),
+        'levels.relative': (n_stars,),
         'log_chi2': (n_stars,),
     }
 
