@@ -27,7 +27,7 @@ from bokeh.models import BooleanFilter, BoxZoomTool, CDSView, CustomJS, InlineSt
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from ._palette import BLUE, GREEN, GREY, ORANGE, RED
+from ._palette import BLUE, Drawn, GREEN, GREY, ORANGE, RED
 from .data.core import Grid, Spectra
 from .data.files import whole
 from .data.sources import as_spectra
@@ -89,7 +89,7 @@ def plot_star(
     "A spectrum under its reconstruction"
     detectors = ready.grid.detectors
     n = len(detectors)
-    fig = Figure(figsize=(11, 7 / 3 * n), layout='constrained')
+    fig = Drawn(figsize=(11, 7 / 3 * n), layout='constrained')
     axs = fig.subplots(2 * n, 1, height_ratios=[3, 1] * n)
     seen = ready.ivar[i] > 0
     flux = np.where(seen, ready.flux[i], np.nan)
@@ -117,7 +117,7 @@ def plot_losses(
     "How training went"
     table = pd.DataFrame(losses)
     epoch = np.arange(1, len(table) + 1)
-    fig = Figure(figsize=(9, 3), layout='constrained')
+    fig = Drawn(figsize=(9, 3), layout='constrained')
     left, right = fig.subplots(1, 2)
     left.plot(epoch, table.train_loss, '.-', c=BLUE, label='training')
     left.plot(epoch, table.valid_loss, '.-', c=ORANGE, label='held out')
@@ -167,7 +167,7 @@ def plot_latents(
     teff = _column(meta, 'teff', np.nan).astype(float)
     names = _column(meta, 'apogee_id', '')
     group = meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else np.full(len(meta), _ORDINARY)
-    fig = Figure(figsize=(9, 5), layout='constrained')
+    fig = Drawn(figsize=(9, 5), layout='constrained')
     ax = fig.subplots()
     _draw_ordinary(ax, xy[group == _ORDINARY], teff[group == _ORDINARY])
     others = sorted(set(group) - {_ORDINARY})

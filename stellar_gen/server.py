@@ -505,10 +505,11 @@ class Server:
         self.worker.start()
         while self.worker.is_alive() and not desk.known():
             time.sleep(0.01)
-        self.server = get_server(
-            self.show, port=port, address=address, title='stellar_gen explore', show=False, start=False, verbose=False,
-            websocket_origin='*' if self.token else None, websocket_max_message_size=_LARGEST_MESSAGE, location=False,
-            session_token_expiration=_DAY)
+        with ThreadPoolExecutor(1) as apart:  # a thread without an event loop gets one; that of a notebook runs already
+            self.server = apart.submit(
+                get_server, self.show, port=port, address=address, title='stellar_gen explore', show=False, start=False,
+                verbose=False, websocket_origin='*' if self.token else None, location=False,
+                websocket_max_message_size=_LARGEST_MESSAGE, session_token_expiration=_DAY).result()
         self.host = address
 
     @property
@@ -534,9 +535,10 @@ class Server:
 
     def run(self) -> None:
         "Serve until something stops it"
-        self.server.start()
+        loop = self.server.io_loop
+        loop.add_callback(self.server.start)
         try:
-            self.server.io_loop.start()
+            loop.start()
         finally:
             self.stop()
 

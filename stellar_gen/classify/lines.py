@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .._palette import BLUE, GREY, ORANGE
+from .._palette import BLUE, Drawn, GREY, ORANGE
 from ..data.core import APOGEE, Grid, LINES, Spectra
 from ..simulate.stars import element_windows, ELEMENTS
 from ..model import prepared, TrainedModel
@@ -152,7 +152,7 @@ def plot_importance(
 ) -> Figure:               # One panel for each detector
     "Where a label is read, over a spectrum, with the names of the lines"
     n = len(grid.detectors)
-    fig = Figure(figsize=(9, 5 / 3 * n), layout='constrained')
+    fig = Drawn(figsize=(9, 5 / 3 * n), layout='constrained')
     axs = fig.subplots(n, 1, squeeze=False)[:, 0]
     share = weight / max(weight.max(), 1e-30)
     for ax, (name, pixels) in zip(axs, grid.detectors.items()):

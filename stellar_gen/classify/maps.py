@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .._palette import LIGHT_GREY, PALETTE
+from .._palette import Drawn, LIGHT_GREY, PALETTE
 from ..data.files import whole
 
 # %% ../../nbs/06a_maps.ipynb #f5d4ea02
@@ -152,7 +152,7 @@ def plot_map(
 ) -> Axes:                         # With the stars
     "Stars on their map"
     if ax is None:
-        ax = Figure(figsize=(5, 4), layout='constrained').subplots()
+        ax = Drawn(figsize=(5, 4), layout='constrained').subplots()
     values = np.asarray(color)
     draw = _dots_by_number if _are_numbers(values) else _dots_by_name
     draw(ax, *latent_map.xy.T, values, label)
