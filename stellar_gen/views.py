@@ -19,8 +19,8 @@ from bokeh.layouts import gridplot
 from bokeh.models import (
     BoxAnnotation, BoxSelectTool, BoxZoomTool, CDSView, CategoricalColorMapper, CategoricalMarkerMapper,
     ColumnDataSource, CustomJS, DataTable, HoverTool, Label, LassoSelectTool, Line, LinearColorMapper, NumberFormatter,
-    PanTool, Range1d, ResetTool, SaveTool, ScientificFormatter, Span, StringFormatter, TableColumn, TapTool, Text,
-    VArea, VSpan, WheelZoomTool,
+    NumeralTickFormatter, PanTool, Range1d, ResetTool, SaveTool, ScientificFormatter, Span, StringFormatter,
+    TableColumn, TapTool, Text, VArea, VSpan, WheelZoomTool,
 )
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
@@ -439,6 +439,7 @@ def plane_view(
 # %% ../nbs/08d_views.ipynb #6bc27740
 _SCORE_BINS = 40
 _LOWEST = 0.5  # stars, where the logarithmic axis begins
+_COUNTS = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000]  # stars, that the axis names
 
 def score_histogram(
     anomaly: np.ndarray,  # (N,), sigma; `NaN` where there is no score
@@ -458,6 +459,8 @@ def score_histogram(
     if (known & flag).any():
         cut = float(anomaly[known & flag].min())
         p.add_layout(Span(location=cut, dimension='height', line_color=GREY, line_dash='dashed'))
+    p.yaxis.ticker = _COUNTS
+    p.yaxis.formatter = NumeralTickFormatter(format='0,0')
     p.legend.background_fill_alpha = 0
     p.legend.label_text_color = GREY
     p.legend.border_line_color = None

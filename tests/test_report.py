@@ -213,6 +213,18 @@ def test_names_are_no_markup(tab):
     assert tab.title() == 'stellar_gen report' and tab.locator('img[src=x]').count() == 0
 
 
+def test_links_lead_to_the_star(tab):
+    "SIMBAD and the survey know a 2MASS name, Aladin a place; a simulated star has its place alone"
+    asked = 'links(0).map(a => [a.textContent, a.href, a.rel])'
+    assert [words for words, _, _ in tab.evaluate(asked)] == ['Aladin']
+    tab.evaluate('column("apogee_id")[0] = "2M17335483-2753043"; column("ra")[0] = 263.5; column("dec")[0] = -27.9')
+    simbad, survey, aladin = tab.evaluate(asked)
+    assert simbad[:2] == ['SIMBAD', 'https://simbad.cds.unistra.fr/simbad/sim-id?Ident=2MASS%20J17335483-2753043']
+    assert survey[0] == 'SDSS' and survey[1].startswith('https://dr17.sdss.org/') and '=2M17335483-2753043&' in survey[1]
+    assert aladin[0] == 'Aladin' and 'target=263.50000%20-27.90000' in aladin[1]
+    assert {rel for _, _, rel in (simbad, survey, aladin)} == {'noopener noreferrer'}
+
+
 def test_hovering_shows_the_star(tab):
     see_tooltip(tab)
 
