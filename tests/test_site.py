@@ -230,3 +230,18 @@ def test_api_page_tells_of_every_room(site):
     for name in ('Grid', 'TrainedModel', 'calibrate', 'denoise'):
         assert f'[`{name}`](' in text, name
     assert 'read_spectrum' in public_names('data.files') and '[`read_spectrum`](' in text
+
+
+def test_pages_tell_options_and_fields():
+    "A command's options have their help, a named tuple its fields, and the source is the lesson's own"
+    import docs
+
+    def told(file, name, module, said):
+        shown = f'[source]({docs.SOURCE}{file}#L1)\n\n### {name}\n\n```python\ndef {name}(\n    {said}\n):\n```'
+        return docs.told_in_full(shown, module)
+
+    fields = told('stellar_gen/explore.py', 'Vote', 'stellar_gen/explore.py', '*args, **kwargs')
+    assert 'class Vote:\n    apogee_id: str\n' in fields and 'kwargs' not in fields
+    options = told('stellar_gen/anomaly/scoring.py', 'score', 'stellar_gen/cli.py', 'out:Annotated')
+    assert '| `--fdr` | Share of the flagged' in options and 'Annotated' not in options
+    assert 'stellar_gen/cli.py#L' in options and 'scoring' not in options

@@ -104,7 +104,58 @@ def tidy_text(text, anchors):
     return re.sub(r'\[(`[^`\]]+`)\]\((\w+\.html)#([\w.]+)\)', link, text)
 
 
-def tidy(nb, anchors):
+def definition(file, name):
+    "A class or function of a module in its syntax tree, and the module's lines"
+    text = (ROOT / file).read_text(encoding='utf-8')
+    found = [o for o in ast.parse(text).body if getattr(o, 'name', '') == name]
+    return (found[0] if found else None), text.splitlines()
+
+
+def with_fields(block, file, name):
+    "A named tuple or data class with its fields and their comments, of which nbdev writes `*args, **kwargs`"
+    made, lines = definition(file, name)
+    fields = [f for f in getattr(made, 'body', ()) if isinstance(f, ast.AnnAssign) and not f.target.id.startswith('_')]
+    told = [line for f in fields for line in lines[f.lineno - 1:f.end_lineno]]
+    untold = f'def {name}(\n    *args, **kwargs\n):'
+    return block.replace(untold, '\n'.join([f'class {name}:', *told])) if told else block
+
+
+def with_options(block, name):
+    "A command's arguments and options with their help, of which nbdev writes that they are annotated"
+    from typer.main import get_command
+
+    from stellar_gen.cli import app
+    rows = []
+    for p in get_command(app).commands[name].params:
+        option = max(p.opts or p.secondary_opts, key=len)
+        rows.append(f"| `{option if option.startswith('-') else option.upper()}` | {p.help} |")
+    table = '\n'.join([f'`stellar_gen {name}`', '', '| | |', '|---|---|', *rows])
+    return re.sub(r'```python\n.*?```', lambda m: table, block, flags=re.S)
+
+
+SHOWN = re.compile(re.escape(SOURCE) + r'(\S+\.py)#L\d+.*?^### (\w+)$', re.M | re.S)  # what `show_doc` begins with
+
+
+def told_in_full(block, module):
+    "What `show_doc` printed, with the source in the lesson's own module, with fields and with options"
+    if not (shown := SHOWN.search(block)):
+        return block
+    file, name = shown[1], shown[2]
+    if file != module and (own := definition(module, name)[0]):
+        block = re.sub(re.escape(SOURCE) + r'\S+\.py#L\d+', f'{SOURCE}{module}#L{own.lineno}', block)
+        file = module
+    if ':Annotated' in block:
+        return with_options(block, name)
+    return with_fields(block, file, name)
+
+
+def module_of(lesson):
+    "File of the module that a lesson exports; empty without one"
+    found = [m[1] for c in cells_of(lesson) if (m := re.match(r'#\s*\|\s*default_exp (\S+)', source(c)))]
+    return f"stellar_gen/{found[0].replace('.', '/')}.py" if found else ''
+
+
+def tidy(nb, anchors, module):
     "A processed notebook whose links work on the site"
     for c in nb['cells']:
         text = source(c)
@@ -112,7 +163,7 @@ def tidy(nb, anchors):
         for o in c.get('outputs', []):
             if md := o.get('data', {}).get('text/markdown'):
                 plain = re.sub(r'```.*?```', without_links, ''.join(md), flags=re.S)
-                o['data']['text/markdown'] = tidy_text(plain, anchors)
+                o['data']['text/markdown'] = tidy_text(told_in_full(plain, module) if module else plain, anchors)
     return nb
 
 
@@ -126,7 +177,7 @@ def process():
     made = {p: json.loads(p.read_text(encoding='utf-8')) for p in PROC.glob('*.ipynb')}
     anchors = {page_of(nb['cells'][0]).get('output-file', ''): told_of(nb) for nb in made.values()}
     for p, nb in made.items():
-        p.write_text(json.dumps(tidy(nb, anchors)), encoding='utf-8')
+        p.write_text(json.dumps(tidy(nb, anchors, module_of(ROOT / 'nbs' / p.name))), encoding='utf-8')
     for folder in ('benchmarks/figures', 'nbs/images'):
         shutil.copytree(ROOT / folder, PROC / Path(folder).name, dirs_exist_ok=True)
     shutil.copy(ROOT / 'nbs' / 'styles.css', PROC)
