@@ -508,7 +508,8 @@ def _with_given(desk: Desk, given: pd.DataFrame, rows: range) -> pd.DataFrame:
     table = found[['row']].merge(given, 'left', 'row').merge(found[lacking], 'left', 'row')
     names = [desk.names[row] for row in rows]
     empty = dict(flag=False, cause='', kind='', reason='')
-    table = table.assign(apogee_id=names, **{name: table[name].fillna(value) for name, value in empty.items()})
+    filled = {name: table[name].where(table[name].notna(), value) for name, value in empty.items()}
+    table = table.assign(apogee_id=names, **filled)
     return _described(desk.model, table.drop(columns='row'), spectra, rows)
 
 def score_rows(
