@@ -245,3 +245,6 @@ def test_pages_tell_options_and_fields():
     options = told('stellar_gen/anomaly/scoring.py', 'score', 'stellar_gen/cli.py', 'out:Annotated')
     assert '| `--fdr` | Share of the flagged' in options and 'Annotated' not in options
     assert 'stellar_gen/cli.py#L' in options and 'scoring' not in options
+    events = 'after_create:NoneType=None, before_fit:NoneType=None,\n    after_fit:NoneType=None'
+    callback = told('stellar_gen/train/callbacks.py', 'KeepBest', 'stellar_gen/train/callbacks.py', events)
+    assert 'def KeepBest():' in callback

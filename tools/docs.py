@@ -133,6 +133,7 @@ def with_options(block, name):
     return re.sub(r'```python\n.*?```', lambda m: table, block, flags=re.S)
 
 
+EVENTS = re.compile(r'(?:, )?\n? *\b(?:before|after)_\w+:NoneType=None,?')  # that each callback of fastai inherits
 SHOWN = re.compile(re.escape(SOURCE) + r'(\S+\.py)#L\d+.*?^### (\w+)$', re.M | re.S)  # what `show_doc` begins with
 
 
@@ -144,6 +145,7 @@ def told_in_full(block, module):
     if file != module and (own := definition(module, name)[0]):
         block = re.sub(re.escape(SOURCE) + r'\S+\.py#L\d+', f'{SOURCE}{module}#L{own.lineno}', block)
         file = module
+    block = EVENTS.sub('', block).replace('(\n):', '():')
     if ':Annotated' in block:
         return with_options(block, name)
     return with_fields(block, file, name)
@@ -237,7 +239,7 @@ def to_markdown(path, html=True):
     names = dict(unique_key=Path(meta['output-file']).stem, output_files_dir='figures')
     text, res = MarkdownExporter().from_notebook_node(nbformat.reads(json.dumps(nb), as_version=4), names)
     text = re.sub(r'<style scoped>.*?</style>', '', text, flags=re.S)
-    text = text.replace('<table border="1" class="dataframe">', '<table>')
+    text = re.sub(r'<table [^>]*class="[^"]*"[^>]*>', '<table>', text)  # of pandas and astropy: the site has one style
 
     def picture(match):
         "A picture with what its cell says of it"
