@@ -2,7 +2,7 @@
 
 Modules are imported when they are first asked for: `import stellar_gen` takes no time, `stellar_gen.train` loads torch.
 """
-__version__ = "0.0.1"
+__version__ = "0.1.0"
 
 _MODULES = (
     'data', 'instrument', 'archive', 'lookup', 'simulate', 'crossmatch', 'preprocess', 'vae', 'train', 'model', 'hub',

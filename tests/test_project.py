@@ -286,11 +286,13 @@ def test_recipe_asks_for_what_pip_asks_for(root, stated):
 def test_release_is_written_everywhere(root, tmp_path):
     "Version and date reach every place, and a tag of another version is refused"
     import release
-    for name in {*release.VERSIONS, *release.DATES, 'CHANGELOG.md'}:
+    for name in {*release.VERSIONS, *release.DATES}:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, tmp_path / name)
+    (tmp_path / 'CHANGELOG.md').write_text(f'# Changelog\n\n{release.NEXT}\n\n- What is new\n\n## 0.0.1\n\n- All\n')
     release.prepare(tmp_path, '7.8.9', '2031-02-03')
     assert release.disagreements(tmp_path, '7.8.9') == []
+    assert release.notes(tmp_path, '7.8.9') == '- What is new'
     assert set(sum(release.stated(tmp_path, release.DATES).values(), [])) == {'2031-02-03'}
     assert len(release.disagreements(tmp_path, '7.9.0')) == len(release.VERSIONS) + 1
 
