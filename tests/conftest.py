@@ -14,11 +14,16 @@ from robust import THREAD_VARIABLES  # noqa: E402
 # Before NumPy and torch are loaded, so that it holds for this process, for pytest's workers and for what they start.
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, '1'))
 os.environ.setdefault('MPLBACKEND', 'agg')
+LONGEST = ('test_wheel', 'test_site', 'test_explore', 'test_report', 'test_forked', 'test_path', 'test_train', 'test_ingest',
+           'test_fuzz', 'test_survey', 'test_tampered')
 
 
 def pytest_collection_modifyitems(items):
-    "The tests of the wheel and of the site take longest and leave a core idle at times: begin with them"
-    items.sort(key=lambda i: 'wheel_installs' not in i.nodeid and 'test_site' not in i.nodeid)
+    "What takes longest begins and short lessons end, so that no worker waits for the other"
+    def place(item):
+        name = item.path.stem
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name == 'test_notebooks')
+    items.sort(key=place)
 
 
 @pytest.fixture

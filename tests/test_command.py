@@ -18,8 +18,8 @@ def run(*args):
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
     d = tmp_path_factory.mktemp('model')
-    assert run('simulate', '--n', 400, '--out', d / 'survey', '-q').returncode == 0
-    assert run('train', d / 'survey', '--out', d / 'model', '--epochs', 2, '--device', 'cpu', '-q').returncode == 0
+    assert run('simulate', '--n', 150, '--out', d / 'survey', '-q').returncode == 0
+    assert run('train', d / 'survey', '--out', d / 'model', '--epochs', 1, '--device', 'cpu', '-q').returncode == 0
     return d / 'model'
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -93,23 +94,44 @@ def lost_links(links, anchors, url, folder):
                 yield f'{page}: link to {target}#{anchor}, which is not there'
 
 
-def test_every_page_opens_without_a_complaint(site, browser):
-    url, folder = site
-    pages = sidebar()
-    assert len(pages) >= 40 and PAGES <= set(pages)
-    links, anchors, odd = {}, {}, []
-    tab = browser.new_page(viewport=WIDE)
+# Of a page in the scheme that it has: its width, code that runs off it, and its text
+SCREEN = f'''() => [document.documentElement.scrollWidth, ({RUNS_OFF})(), ({TEXT})()]'''
+DARKEN = 'document.body.dataset.mdColorScheme = "slate"'  # what the site does where people have chosen dark
+
+
+@pytest.fixture(scope='module')
+def seen(site, browser):
+    "Every page, opened once: what it says on a wide screen, and on one as narrow as a telephone's, light and dark"
+    url, _ = site
+    pages, odd = {}, []
+    tab = browser.new_page(viewport=WIDE, color_scheme='light')
     listen(tab, url, odd)
-    for p in pages:
+    for p in sidebar():
+        tab.set_viewport_size(WIDE)
         assert tab.goto(url + p).ok
-        links[p] = tab.eval_on_selector_all('a[href]', 'l => l.map(a => a.href)')
-        anchors[p] = set(tab.eval_on_selector_all('[id]', 'l => l.map(a => a.id)'))
-        assert tab.locator('h1').count() == 1, p
+        links = tab.eval_on_selector_all('a[href]', 'l => l.map(a => a.href)')
+        anchors = set(tab.eval_on_selector_all('[id]', 'l => l.map(a => a.id)'))
+        headings = tab.locator('h1').count()
         odd += [f'{p}: picture {o}' for o in tab.evaluate(BROKEN)]
         odd += [f'{p}: picture without a text {o}' for o in tab.evaluate(NAMELESS)]
         odd += [f'{p}: code runs off the page: {o}' for o in tab.evaluate(RUNS_OFF)]
+        tab.set_viewport_size(TELEPHONE)
+        screens = dict(light=tab.evaluate(SCREEN))
+        tab.evaluate(DARKEN)
+        screens['dark'] = tab.evaluate(SCREEN)
+        pages[p] = SimpleNamespace(links=links, anchors=anchors, headings=headings, screens=screens)
     tab.close()
-    odd += lost_links(links, anchors, url, folder)
+    return pages, odd
+
+
+def test_every_page_opens_without_a_complaint(site, seen):
+    url, folder = site
+    pages, odd = seen
+    assert len(pages) >= 40 and PAGES <= set(pages)
+    assert {p: page.headings for p, page in pages.items()} == dict.fromkeys(pages, 1)
+    links = {p: page.links for p, page in pages.items()}
+    lost = lost_links(links, {p: page.anchors for p, page in pages.items()}, url, folder)
+    odd = [*odd, *lost]
     assert not odd, '\n'.join(odd[:20])
 
 
@@ -193,18 +215,28 @@ def contrast(front, back):
     return (high + .05) / (low + .05)
 
 
+def check_screen(page, screen):
+    "Nothing is wider than a telephone, text is of a readable size and stands out"
+    width, off, (size, front, back) = screen
+    assert width <= TELEPHONE['width'], page
+    assert not off, page
+    assert size >= READABLE, page
+    assert contrast(front, back) >= CONTRAST, (page, front, back)
+
+
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_pages_fit_a_telephone(site, browser, scheme):
-    "Nothing is wider than the screen, text is of a readable size and stands out"
+def test_pages_fit_a_telephone(site, seen, browser, scheme):
+    "Each of them; and a telephone on which people have chosen the scheme gets the same colours"
+    pages, _ = seen
+    for p, page in pages.items():
+        check_screen(p, page.screens[scheme])
     context = browser.new_context(viewport=TELEPHONE, color_scheme=scheme)
     tab = context.new_page()
-    for p in sidebar():
+    for p in ('index.html', 'data.html'):
         tab.goto(site[0] + p)
-        assert tab.evaluate('document.documentElement.scrollWidth') <= TELEPHONE['width'], p
-        assert not tab.evaluate(RUNS_OFF), p
-        size, front, back = tab.evaluate(TEXT)
-        assert size >= READABLE, p
-        assert contrast(front, back) >= CONTRAST, (p, front, back)
+        screen = tab.evaluate(SCREEN)
+        check_screen(p, screen)
+        assert screen[2] == pages[p].screens[scheme][2], p
     context.close()
 
 
