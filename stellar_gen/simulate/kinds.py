@@ -44,6 +44,8 @@ SHAPES: dict[str, tuple[Peak, ...]] = {  # of emission lines, in words
     'with absorption on the red side': (Peak(0, 1, 1), Peak(1.6, .5, -.6)),
 }
 
+_REACH = 9  # widths from the middle, beyond which nothing is left of a line
+
 def line_profile(
     velocity: np.ndarray,           # From the middle of the line (...), km/s
     width_kms: float,               # Width of the line, km/s: one standard deviation if it is single-peaked
@@ -63,7 +65,10 @@ def brackett_profile(
     "Emission in the Brackett lines"
     level, line = (np.array(list(o), float)[:, None] for o in (BRACKETT, BRACKETT.values()))
     away = (wave[None] / line - 1) * C_KMS - velocity                      # (lines,P)
-    return (line_profile(away, width_kms, shape) * (11 / level)**2).sum(0)
+    near = np.abs(away) < _REACH * width_kms
+    profiles = np.zeros(away.shape)
+    profiles[near] = line_profile(away[near], width_kms, shape)
+    return (profiles * (11 / level)**2).sum(0)
 
 # %% ../../nbs/00h_kinds.ipynb #a5d65fd0
 _PERSISTENT_PART = 3  # one in so many of the blue detector's pixels
