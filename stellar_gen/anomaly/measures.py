@@ -25,7 +25,7 @@ from ..simulate.stars import ELEMENTS, element_windows
 from ..simulate.kinds import (brackett_profile, cool_dwarf, persistence_ramp, SHAPES, step_template,
                                         without_continuum)
 from ..preprocess.velocity import velocity_templates
-from ..vae.network import ivar_with_scatter, SpectraVAE
+from ..vae.network import ivar_with_scatter, known_flux, SpectraVAE
 from ..model import passes, prepared, result_table, TrainedModel
 
 # %% ../../nbs/05_anomaly.ipynb #05c3b921
@@ -144,6 +144,35 @@ def templates_on(grid: Grid, device: torch.device) -> Templates:
     "The templates of a grid, made once"
     return Templates(grid, device)
 
+# %% ../../nbs/05_anomaly.ipynb #ec5ac849
+LEAST_IVAR = 1e-9   # of a pixel with information, to divide by
+NO_ROOT = 1e-20     # added before a root is taken
+HALVINGS = 20       # of the interval in which a median lies
+
+def larger(
+    x: Tensor,           # (B,P)
+    y: Tensor | float,   # (B,P), (B,1) or a number
+) -> Tensor:             # (B,P)
+    "1 where `x` is larger than `y`, else 0"
+    return torch.gt(x, y, out=torch.empty_like(x))
+
+def median_of_rows(
+    x: Tensor,            # (B,P), 0 where nothing is known
+    known: Tensor,        # (B,P), 1 or 0
+    upper: bool = False,  # Of an even number the upper of the two middle ones, else the lower
+) -> Tensor:              # (B,); 0 where nothing is known
+    "Medians of the known values of each row"
+    n = known.sum(1, keepdim=True)                                     # (B,1)
+    middle = x.sum(1, keepdim=True) / n.clamp(min=1)
+    reach = (((x - middle)**2 * known).sum(1, keepdim=True) / n.clamp(min=1)).sqrt()
+    most = ((n - int(upper)) / 2).floor() + 0.5                        # between values above a median and too many
+    values = x / known                                                 # `NaN`, which is never larger, where unknown
+    for _ in range(HALVINGS):
+        reach = reach / 2
+        above = larger(values, middle).sum(1, keepdim=True)
+        middle = middle + reach * (above - most).sign()
+    return middle[:, 0]
+
 # %% ../../nbs/05_anomaly.ipynb #8832ec30
 class Misfit:
     "Stars beside what a network drew of them; shared quantities are computed once, when first asked for"
@@ -164,9 +193,10 @@ class Misfit:
         self.labels = labels
         self.fit = net.posterior(flux, ivar, labels)
         self.recon = self.fit.flux                                     # (B,P)
-        self.seen = ivar > 0                                           # (B,P)
+        self.seen = ivar.sign()                                        # (B,P), 1 with information, 0 without
+        self.known_flux = known_flux(flux, ivar)                       # (B,P), 0 without information
         self.weight = ivar_with_scatter(ivar, net.scatter)             # (B,P)
-        self.residual = torch.where(self.seen, flux - self.recon, 0)   # (B,P)
+        self.residual = (self.known_flux - self.recon) * self.seen     # (B,P)
         self.weighted = self.weight * self.residual                    # (B,P)
 
     def matched(
@@ -212,7 +242,7 @@ class Misfit:
     @cached_property
     def n_pix(self) -> Tensor:  # (B,D)
         "Pixels with information on each detector"
-        return self.per_detector(self.seen.float())
+        return self.per_detector(self.seen)
 
     @cached_property
     def squared(self) -> Tensor:  # (B,P)
@@ -235,34 +265,32 @@ class Misfit:
         return (self.ivar * self.residual**2).sum(1)
 
     @cached_property
-    def known_flux(self) -> Tensor:  # (B,P)
-        "The flux; 0 without information"
-        return torch.where(self.seen, self.flux, 0)
-
-    @cached_property
     def power(self) -> Tensor:  # (B,D)
         "Squared signal-to-noise ratio of each detector, all of its pixels together"
-        return self.per_detector(self.ivar * self.known_flux**2)
+        return self.per_detector(self.squared_signal)
+
+    @cached_property
+    def squared_signal(self) -> Tensor:  # (B,P)
+        "Squared signal-to-noise ratio of each pixel"
+        return self.ivar * self.known_flux**2
 
     @cached_property
     def snr(self) -> Tensor:  # (B,)
         "Median signal-to-noise ratio of the pixels with information, 0 without any; of an even number the lower middle"
-        of_pixels = torch.where(self.seen, self.flux * self.ivar.sqrt(), torch.nan)
-        return of_pixels.nanmedian(1)[0].nan_to_num(0)
+        return median_of_rows(self.known_flux * (self.ivar + NO_ROOT).sqrt(), self.seen)
 
     @cached_property
     def variance(self) -> Tensor:  # (B,P)
         "One over the inverse variance; 0 without information"
-        return torch.where(self.seen, 1 / self.ivar.clamp(min=1e-9), 0)
+        return self.seen / self.ivar.clamp(min=LEAST_IVAR)
 
     @cached_property
     def dark_variance(self) -> Tensor:  # (B,P)
         "Variance that is usual on the pixel's detector, its median, times the star's light above the continuum"
-        variance = torch.where(self.seen, self.variance, torch.nan)
         dark = self.known_flux.clamp(min=1)                            # (B,P), as much light as the continuum
         for pixels in self.templates.detectors:
-            usual = variance[:, pixels].nanmedian(1)[0].nan_to_num(0)  # (B,); a detector without pixels has none
-            dark[:, pixels] *= usual[:, None]
+            usual = median_of_rows(self.ivar[:, pixels], self.seen[:, pixels], upper=True)    # (B,)
+            dark[:, pixels] *= (usual.sign() / usual.clamp(min=LEAST_IVAR))[:, None]          # 0 without any pixel
         return dark
 
     @cached_property
@@ -455,21 +483,21 @@ SKY_PIXELS = 200   # with the most variance that are summed in any case: chi-squ
 def sky(stars: Misfit) -> Tensor:  # (B,)
     "Residual like the error that sky lines have added"
     added = stars.variance - SKY_LINE * stars.dark_variance            # (B,P)
-    return stars.matched(added.clamp(min=0).sqrt())
+    return stars.matched(added.clamp(min=NO_ROOT).sqrt())
 
-def with_sky(stars: Misfit) -> Tensor:  # (B,P), bool
+def with_sky(stars: Misfit) -> Tensor:  # (B,P), 1 or 0
     "Pixels with more variance than usual: with sky lines, but at least `SKY_PIXELS` of a star"
     over = stars.variance / stars.dark_variance.clamp(min=1e-12)           # (B,P)
-    bright = over > SKY_PIXEL
+    bright = larger(over, SKY_PIXEL)
     few = bright.sum(1) < SKY_PIXELS                                       # (B,)
     least = over[few].topk(min(SKY_PIXELS, over.shape[1])).values[:, -1:]  # (few,1)
-    bright[few] = over[few] >= least
-    return bright & stars.seen
+    bright[few] = (over[few] >= least).float()
+    return bright * stars.seen
 
 @indicator('sky_chi2')
 def sky_chi2(stars: Misfit) -> Tensor:  # (B,)
     "Logarithm of the reduced chi-square of pixels with sky lines over that of all"
-    bright = with_sky(stars).float()                                       # (B,P)
+    bright = with_sky(stars)                                               # (B,P)
     chi2 = ((stars.squared * bright).sum(1) + 1) / (bright.sum(1) + 1)
     return (chi2 / stars.chi2).log()
 
@@ -477,35 +505,35 @@ def sky_chi2(stars: Misfit) -> Tensor:  # (B,)
 SPIKE_PIXELS = 5     # width of the feature that is looked for everywhere
 LINE_PIXELS = 3      # width of an unresolved line
 
-def running_mean(
+def running_sum(
     x: Tensor,   # (B,P)
     width: int,  # Odd, pixels
 ) -> Tensor:     # (B,P); beyond the ends `x` is taken as 0
-    "Mean of the pixels around each pixel"
+    "Sum of the pixels around each pixel"
     half = width // 2
     of_power = F.pad(x, (half, half))                                  # sums of 1, 2, 4, ... pixels from each one on
-    power, done = 1, 0
-    total = torch.zeros_like(x)
-    while power <= width:
+    total = of_power[:, :x.shape[1]]
+    power, done = 1, 1                                                 # an odd width begins with a single pixel
+    while 2 * power <= width:
+        of_power = of_power[:, :-power] + of_power[:, power:]
+        power *= 2
         if width & power:                                              # a power of two in the width
             total = total + of_power[:, done:done + x.shape[1]]
             done += power
-        of_power = of_power[:, :-power] + of_power[:, power:]
-        power *= 2
-    return total / width
+    return total
 
 @indicator('spike', logarithm=True)
 def spike(stars: Misfit) -> Tensor:  # (B,)
     "The most significant light added to a few neighbouring pixels"
-    error = (running_mean(stars.weight, SPIKE_PIXELS) / SPIKE_PIXELS + 1e-9).sqrt()
-    found = running_mean(stars.weighted, SPIKE_PIXELS) / error         # (B,P)
+    error = (running_sum(stars.weight, SPIKE_PIXELS) + SPIKE_PIXELS**2 * 1e-9).sqrt()
+    found = running_sum(stars.weighted, SPIKE_PIXELS) / error          # (B,P)
     return log_positive(found.amax(1) / stars.chi2.sqrt())
 
 @indicator('kurtosis')
 def kurtosis(stars: Misfit) -> Tensor:  # (B,)
     "Logarithm of the kurtosis of residuals, averaged over the width of a line"
-    error = (running_mean(stars.weight, LINE_PIXELS) / LINE_PIXELS).clamp(min=1e-9).sqrt()
-    squared = (running_mean(stars.weighted, LINE_PIXELS) / error).square()    # (B,P), 0 where there is no information
+    weight = running_sum(stars.weight, LINE_PIXELS).clamp(min=LINE_PIXELS**2 * 1e-9)
+    squared = running_sum(stars.weighted, LINE_PIXELS).square() / weight      # (B,P), 0 where there is no information
     return (squared.square().mean(1) / squared.mean(1).square().clamp(min=1e-9)).clamp(min=1e-3).log()
 
 # %% ../../nbs/05_anomaly.ipynb #c71d994e
@@ -558,8 +586,8 @@ def odd_pixels(
 def smoothing(stars: Misfit, width: float) -> Tensor:  # (B,P)
     "What smoothing over a width (km/s) changes in the reconstruction"
     lines = stars.recon - 1
-    broad = running_mean(lines, odd_pixels(width, stars.templates.grid))
-    return (broad - lines) * stars.templates.lit
+    pixels = odd_pixels(width, stars.templates.grid)
+    return (running_sum(lines, pixels) / pixels - lines) * stars.templates.lit
 
 @indicator('rotation')
 def rotation(stars: Misfit) -> Tensor:  # (B,)
@@ -587,23 +615,19 @@ TINY = 1e-12   # the same for a detector that has none
 
 def fall_by_curves(
     stars: Misfit,
-    shape: Tensor | float,  # What the polynomials multiply (B,P), or a number
-    rest: Tensor,           # What they are fitted to (B,P), finite
-) -> Tensor:                # (B,)
+    known: Tensor,  # Information on what the polynomials multiply (B,P)
+    pull: Tensor,   # How hard the rest pulls at it (B,P)
+) -> Tensor:        # (B,)
     "How much chi-square falls when a shape times the polynomials, one on each detector, is taken off the rest"
     terms = torch.arange(CONTINUUM_DEGREE + 1)
     both, apart = terms[:, None] + terms, (terms[:, None] - terms).abs()   # T_i T_j = (T_{i+j} + T_{|i-j|}) / 2
-    pulling = stars.ivar * shape                                           # (B,P)
-    known, pull = pulling * shape, pulling * rest                          # (B,P)
-    fall = torch.zeros_like(rest[:, 0])
-    for pixels, curves in zip(stars.templates.detectors, stars.templates.curves):
-        moments = known[:, pixels] @ curves                                # (B,2*degree+1)
-        information = (moments[:, both] + moments[:, apart]) / 2           # (B,terms,terms)
-        size = information.diagonal(dim1=1, dim2=2)
-        size += STABLE * size.mean(1, keepdim=True) + TINY
-        pulls = pull[:, pixels] @ curves[:, :len(terms)]                   # (B,terms)
-        fall += (pulls * torch.linalg.solve(information, pulls)).sum(1)
-    return fall
+    on_each = list(zip(stars.templates.detectors, stars.templates.curves))
+    moments = torch.stack([known[:, pixels] @ curves for pixels, curves in on_each], 1)           # (B,D,2*degree+1)
+    pulls = torch.stack([pull[:, pixels] @ curves[:, :len(terms)] for pixels, curves in on_each], 1)  # (B,D,terms)
+    information = (moments[..., both] + moments[..., apart]) / 2           # (B,D,terms,terms)
+    size = information.diagonal(dim1=2, dim2=3)
+    size += STABLE * size.mean(2, keepdim=True) + TINY
+    return (pulls * torch.linalg.solve(information, pulls)).sum((1, 2))
 
 def smooth_fits(stars: Misfit) -> Tensor:  # (B,3)
     "Chi-square of no light, of a continuum alone, and of the drawn spectrum on a continuum of its own"
@@ -611,15 +635,16 @@ def smooth_fits(stars: Misfit) -> Tensor:  # (B,3)
     mean = ((ivar * flux).sum(1) / ivar.sum(1).clamp(min=TINY))[:, None]   # (B,1)
     def chi2(shape: Tensor | float) -> Tensor:
         rest = flux - mean * shape                                         # (B,P)
-        return (ivar * rest**2).sum(1) - fall_by_curves(stars, shape, rest)
-    return torch.stack([(ivar * flux**2).sum(1), chi2(1.), chi2(stars.recon)], 1)
+        weighted = ivar * rest                                             # (B,P)
+        return (weighted * rest).sum(1) - fall_by_curves(stars, ivar * shape**2, weighted * shape)
+    return torch.stack([stars.squared_signal.sum(1), chi2(1.), chi2(stars.recon)], 1)
 
 # %% ../../nbs/05_anomaly.ipynb #a6979e6a
 def laplace_logp(stars: Misfit) -> Tensor:  # (B,), nats
     "Logarithm of the probability of each spectrum, all latents considered, by Laplace's approximation"
     covariance = stars.fit.covariance                                  # (B,L,L)
     density = (stars.weight / (2 * np.pi)).clamp(min=1e-30).log()      # (B,P)
-    norm = 0.5 * torch.where(stars.seen, density, 0).sum(1)
+    norm = 0.5 * (density * stars.seen).sum(1)
     chi2 = stars.chi2_sums.sum(1)
     rise = (stars.latent_pulls.sum(1) - stars.fit.latents)[:, None]    # (B,1,L)
     to_top = (rise @ covariance @ rise.mT)[:, 0, 0]
@@ -631,7 +656,7 @@ class Measures(NamedTuple):
     "What a network and the indicators say of stars"
     indicators: np.ndarray   # (N,I), columns as `indicator_names`
     latents: np.ndarray      # (N,L)
-    recon: np.ndarray        # Reconstructions (N,P)
+    recon: np.ndarray        # Reconstructions (N,P); (N,0) where they are not asked for
     logp: np.ndarray         # Log-likelihoods (N,), nats
     log_prior: np.ndarray    # Logarithm of the prior's density at the latents (N,), nats
     chi2: np.ndarray         # As `reduced_chi2` (N,)
@@ -640,15 +665,19 @@ class Measures(NamedTuple):
     n_pix: np.ndarray        # (N,), pixels with information
     smooth: np.ndarray       # As `smooth_fits` (N,3)
 
-def measures_of(stars: Misfit) -> Measures:
+def measures_of(
+    stars: Misfit,
+    recon: bool = True,  # With the reconstructions
+) -> Measures:
     "All that is measured of a batch"
     found = [one.measure(stars) for one in usable_on(stars.templates.grid)]
     columns = [x if x.ndim == 2 else x[:, None] for x in found]
     values = torch.cat(columns, 1).nan_to_num(0, 0, 0)                 # (B,I)
     n_pix = stars.seen.sum(1)                                          # (B,)
     chi2 = stars.noise_chi2 / n_pix                                    # (B,), `NaN` without any pixel
-    tensors = (values, stars.fit.latents, stars.recon, laplace_logp(stars), stars.log_prior,
-               chi2, stars.snr, stars.power.sqrt(), n_pix, smooth_fits(stars))
+    drawn = stars.recon if recon else stars.recon[:, :0]
+    tensors = (values, stars.fit.latents, drawn, laplace_logp(stars), stars.log_prior,
+               chi2, stars.snr, stars.power.sqrt(), n_pix.long(), smooth_fits(stars))
     return Measures(*(x.cpu().numpy() for x in tensors))
 
 def measure(
@@ -656,13 +685,14 @@ def measure(
     ready: Spectra,                    # Prepared spectra
     labels: np.ndarray | None = None,  # Their labels (N,n), if the network is told any
     bs: int = 64,                      # Stars at a time
+    recon: bool = True,                # With the reconstructions, which take as much memory as the spectra
 ) -> Measures:
     "Indicators, latents, reconstructions, log-likelihoods and prior densities of prepared spectra"
     net = model.net.eval()
     templates = templates_on(ready.grid, net.device)
     information = detector_information(net, ready.grid)
     def of_batch(*batch: Tensor) -> Measures:
-        return measures_of(Misfit(net, templates, information, *batch))
+        return measures_of(Misfit(net, templates, information, *batch), recon)
     batches = [found for _, found in passes(net, ready.flux, ready.ivar, labels, bs, run=of_batch)]
     return Measures(*(np.concatenate(x) for x in zip(*batches)))
 

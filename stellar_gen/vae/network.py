@@ -27,6 +27,14 @@ def residual(
     "Observed less drawn flux"
     return torch.where(ivar > 0, flux - drawn, 0)
 
+# %% ../../nbs/03_vae.ipynb #knownfl1
+def known_flux(
+    flux: torch.Tensor,  # Observed flux (B,P); may hold anything where `ivar` is 0
+    ivar: torch.Tensor,  # Inverse variance (B,P)
+) -> torch.Tensor:       # (B,P), finite; 0 where there is no information
+    "Flux that is known, by a product: a choice takes several times as long"
+    return flux.nan_to_num() * ivar.sign()
+
 # %% ../../nbs/03_vae.ipynb #4b3bf785
 def ivar_with_scatter(
     ivar: torch.Tensor,             # Inverse variance (B,P)
@@ -73,19 +81,20 @@ class Fit(NamedTuple):
 # %% ../../nbs/03_vae.ipynb #7e780438
 _FLUX_STRETCH = 4  # lines a few tenths deep come to about 1
 _SNR_SQUEEZE = 5   # the logarithm of signal-to-noise ratios of 1 to 1,000 comes to 0.1 to 1.4
+_NO_ROOT = 1e-20   # added before a root is taken: that of 0 is slow, and has no slope
 
 def scaled_flux(
     flux: torch.Tensor,  # Flux over the continuum (B,P)
     ivar: torch.Tensor,  # Inverse variance (B,P)
 ) -> torch.Tensor:       # (B,P), between -4 and 4; 0 where there is no information
     "Flux less the continuum, as a network is shown it"
-    return _FLUX_STRETCH * torch.where(ivar > 0, flux - 1, 0).clamp(-1, 1)
+    return (_FLUX_STRETCH * (flux.nan_to_num() - 1)).clamp(-_FLUX_STRETCH, _FLUX_STRETCH) * ivar.sign()
 
 def scaled_snr(
     ivar: torch.Tensor,  # Inverse variance (B,P)
 ) -> torch.Tensor:       # (B,P); 0 where there is no information
     "Signal-to-noise ratio of each pixel, as a network is shown it"
-    return torch.log1p(ivar.sqrt()) / _SNR_SQUEEZE
+    return torch.log1p((ivar + _NO_ROOT).sqrt()) / _SNR_SQUEEZE
 
 # %% ../../nbs/03_vae.ipynb #f0ff8f32
 _UNSEEN = 1e-3  # share that a patch counts for of which nothing was seen: small, and its logarithm finite
@@ -182,8 +191,7 @@ class Encoder(nn.Module):
             for block in self.mix:
                 h = block(h)
             h = h.transpose(1, 2)
-        good = F.pad((ivar > 0).to(flux.dtype), (0, missing))                  # (B,P')
-        seen = F.avg_pool1d(good[:, None], self.patch)[:, 0]                   # (B,J)
+        seen = F.pad(ivar.sign(), (0, missing)).unflatten(1, (-1, self.patch)).mean(2)    # (B,J)
         return F.relu(h).permute(2, 0, 1).contiguous(), seen.t()[:, :, None]
 
     def forward(
@@ -584,8 +592,8 @@ class SpectraVAE(nn.Module):
     ) -> Fit:                                # Latents and covariance; flux and slopes where the step started
         "The least-squares solution of the decoder made linear"
         with torch.set_grad_enabled(gradients):
-            known = torch.where(ivar > 0, flux, 0)
-            return self._newton(z, known, ivar_with_scatter(ivar, self.scatter), labels, gradients)
+            weight = ivar_with_scatter(ivar, self.scatter)
+            return self._newton(z, known_flux(flux, ivar), weight, labels, gradients)
 
     def _newton(self, z, flux, weight, labels, gradients=False):
         "The same of flux (B,P) that is finite everywhere, and weights (B,P)"
@@ -652,14 +660,15 @@ class SpectraVAE(nn.Module):
         "The fit after Newton steps from the encoder's latents, each kept where it makes a star more probable"
         weight = ivar_with_scatter(ivar, self.scatter)
         first = self.encode(flux, ivar, labels).latents
-        flux = torch.where(ivar > 0, flux, 0)  # finite, so that its weight takes a pixel away without a choice
+        flux = known_flux(flux, ivar)
         z = self._drawn_back(first, flux, weight, labels)
         for _ in range(refine):
             step = self._newton(z, flux, weight, labels)
             drawn = self.decode(step.latents, labels)
             better = self.misfit(step.latents, drawn, flux, weight) < self.misfit(z, step.flux, flux, weight)
-            z = torch.where(better[:, None], step.latents, z)
-            fit = step._replace(flux=torch.where(better[:, None], drawn, step.flux), latents=z)
+            taken = better.to(drawn.dtype)[:, None]                            # (B,1), 1 or 0
+            z = torch.lerp(z, step.latents, taken)
+            fit = step._replace(flux=torch.lerp(step.flux, drawn, taken), latents=z)
         return fit
 
     def infer(
