@@ -32,8 +32,10 @@ from safetensors.torch import load_file, save_file
 from .data.core import Grid, Spectra
 from .data.files import _complete, _printable, whole
 from .data.sources import as_spectra
-from .data.store import SpectraStore
-from .preprocess.recipe import _count_unmasked, _warn_unmasked, Recipe
+from .data.store import _ahead, SpectraStore
+from stellar_gen.preprocess.recipe import (
+    _count_unmasked, _on_grid, _warn_unmasked, prepare_there, prepares_there, Recipe,
+)
 from .vae.network import Fit, ivar_with_scatter, SpectraVAE
 from .vae.losses import ElboLoss, log_likelihood
 from .train.learner import angle_of_stars, chi2_of_stars, cosine_of_stars, rms_of_stars
@@ -478,6 +480,59 @@ def result_table(
             table.insert(0, name, ready.meta[name].to_numpy())
     return table
 
+# %% ../nbs/04b_model.ipynb #498d6ced
+_IN_CACHE = 64    # stars to a batch on a processor
+_AT_ONCE = 1024   # on any other device
+
+class AsRead(NamedTuple):
+    "Some rows of spectra, to be prepared where a network is"
+    spectra: Spectra  # As read, on the grid of the model
+    ready: bool       # Whether they are prepared already
+    labels: np.ndarray | None  # Labels (N,n) that the network is told, if it is told any
+
+def read(
+    model: TrainedModel,  # A model
+    spectra: Any,         # `Spectra` as read, or a store
+    rows: int = 1024,     # Spectra at a time
+) -> Iterator[AsRead]:
+    "Spectra some rows at a time, those of a store one step ahead"
+    stored = isinstance(spectra, SpectraStore)
+    done = stored and _prepared_by(spectra, model.recipe)
+    unmasked = np.zeros(3, int)
+    def parts() -> Iterator[Spectra]:
+        for start in range(0, max(len(spectra), 1), rows):
+            yield spectra[start:start + rows]
+    for some in _ahead(parts) if stored else parts():
+        unmasked += _count_unmasked(some, model.recipe)
+        some = _on_grid(some, model.grid)
+        ready = done or not prepares_there(model.recipe, some)
+        if ready and not done:
+            some = model.recipe(some, keep_lost=True)
+        yield AsRead(some, ready, _told_labels(model.net, some.meta))
+    _warn_unmasked(unmasked)
+
+@torch.no_grad()
+def through(
+    model: TrainedModel,
+    part: AsRead,              # Some rows
+    run: Callable,             # Function of flux, ivar and labels as tensors; returns tensors (B,...)
+) -> list[np.ndarray]:         # The same of all rows (N,...)
+    "What a function gives of prepared spectra, on the device of the network"
+    device = model.net.device
+    rows = _IN_CACHE if device.type == 'cpu' else _AT_ONCE
+    def there(array: np.ndarray | None, start: int) -> torch.Tensor | None:
+        if array is None:
+            return None
+        return torch.from_numpy(np.ascontiguousarray(array[start:start + rows])).to(device)
+    found = []
+    for start in range(0, max(len(part.spectra), 1), rows):
+        flux, ivar = there(part.spectra.flux, start), there(part.spectra.ivar, start)
+        if not part.ready:
+            flux, ivar = prepare_there(model.recipe, flux, ivar, there(part.spectra.bitmask, start))
+        labels = there(part.labels, start)
+        found.append(run(flux, ivar) if labels is None else run(flux, ivar, labels))
+    return [torch.cat(tensors).cpu().numpy() for tensors in zip(*found)]
+
 # %% ../nbs/04b_model.ipynb #f018e2b0
 def _numbered(
     prefix: str,            # `z` or `e_z`
@@ -522,14 +577,13 @@ def encode(
     "Latents of spectra; `NaN` of those without a usable pixel"
     net = model.net.eval()
     spectra = as_spectra(spectra, model.grid, resample)
+    def fitted(flux: torch.Tensor, ivar: torch.Tensor, labels: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+        fit = net.infer(flux, ivar, labels)
+        return fit.latents, (fit.logvar / 2).exp(), ivar.amax(1) > 0
     tables = []
-    for ready, labels, known in prepared(model, spectra, keep_lost=True):
-        latents = np.empty((len(ready), net.latent), np.float32)
-        errors = np.empty_like(latents)
-        for rows, fit in passes(net, ready.flux, ready.ivar, labels, run=net.infer):
-            latents[rows] = fit.latents.cpu().numpy()
-            errors[rows] = (fit.logvar / 2).exp().cpu().numpy()
-        tables.append(result_table(ready, known, **_numbered('z', latents), **_numbered('e_z', errors)))
+    for part in read(model, spectra):
+        latents, errors, known = through(model, part, fitted)
+        tables.append(result_table(part.spectra, known, **_numbered('z', latents), **_numbered('e_z', errors)))
     return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/04b_model.ipynb #edf95831

@@ -26,7 +26,7 @@ from ..simulate.kinds import (brackett_profile, cool_dwarf, persistence_ramp, SH
                                         without_continuum)
 from ..preprocess.velocity import velocity_templates
 from ..vae.network import ivar_with_scatter, known_flux, SpectraVAE
-from ..model import passes, prepared, result_table, TrainedModel
+from ..model import AsRead, prepared, result_table, through, TrainedModel
 
 # %% ../../nbs/05_anomaly.ipynb #05c3b921
 def reduced_chi2(
@@ -668,33 +668,37 @@ class Measures(NamedTuple):
 def measures_of(
     stars: Misfit,
     recon: bool = True,  # With the reconstructions
-) -> Measures:
-    "All that is measured of a batch"
+) -> tuple[Tensor, ...]:
+    "All that is measured of a batch, in the order of `Measures`"
     found = [one.measure(stars) for one in usable_on(stars.templates.grid)]
     columns = [x if x.ndim == 2 else x[:, None] for x in found]
     values = torch.cat(columns, 1).nan_to_num(0, 0, 0)                 # (B,I)
     n_pix = stars.seen.sum(1)                                          # (B,)
     chi2 = stars.noise_chi2 / n_pix                                    # (B,), `NaN` without any pixel
     drawn = stars.recon if recon else stars.recon[:, :0]
-    tensors = (values, stars.fit.latents, drawn, laplace_logp(stars), stars.log_prior,
-               chi2, stars.snr, stars.power.sqrt(), n_pix.long(), smooth_fits(stars))
-    return Measures(*(x.cpu().numpy() for x in tensors))
+    return (values, stars.fit.latents, drawn, laplace_logp(stars), stars.log_prior,
+            chi2, stars.snr, stars.power.sqrt(), n_pix.long(), smooth_fits(stars))
+
+def measured(
+    model: TrainedModel,  # A model
+    part: AsRead,         # Some spectra
+    recon: bool = False,  # With the reconstructions, which take as much memory as the spectra
+) -> Measures:
+    "The same of spectra as read"
+    net = model.net.eval()
+    templates = templates_on(model.grid, net.device)
+    information = detector_information(net, model.grid)
+    def of_batch(*batch: Tensor) -> tuple[Tensor, ...]:
+        return measures_of(Misfit(net, templates, information, *batch), recon)
+    return Measures(*through(model, part, of_batch))
 
 def measure(
     model: TrainedModel,               # A model
     ready: Spectra,                    # Prepared spectra
     labels: np.ndarray | None = None,  # Their labels (N,n), if the network is told any
-    bs: int = 64,                      # Stars at a time
-    recon: bool = True,                # With the reconstructions, which take as much memory as the spectra
 ) -> Measures:
     "Indicators, latents, reconstructions, log-likelihoods and prior densities of prepared spectra"
-    net = model.net.eval()
-    templates = templates_on(ready.grid, net.device)
-    information = detector_information(net, ready.grid)
-    def of_batch(*batch: Tensor) -> Measures:
-        return measures_of(Misfit(net, templates, information, *batch), recon)
-    batches = [found for _, found in passes(net, ready.flux, ready.ivar, labels, bs, run=of_batch)]
-    return Measures(*(np.concatenate(x) for x in zip(*batches)))
+    return measured(model, AsRead(ready, True, labels), recon=True)
 
 # %% ../../nbs/05_anomaly.ipynb #75f8fd7d
 def indicators(

@@ -20,8 +20,8 @@ from ..data.sources import as_spectra
 from ..preprocess.recipe import at_rest
 from ..simulate.kinds import KINDS, kinds_on, Size
 from ..vae.losses import log_likelihood
-from ..model import passes, Prepared, prepared, result_table, TrainedModel
-from .measures import indicator_names, measure, Measures
+from ..model import AsRead, Prepared, prepared, read, result_table, through, TrainedModel
+from .measures import indicator_names, measure, measured, Measures
 from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, Reason, Seen, seen_by
 from .reference import compared_of, Judgement, Reference
 
@@ -63,26 +63,25 @@ def usable(found: Measures) -> np.ndarray:  # (N,), True where a star can be sco
 
 def sampled_logp(
     model: TrainedModel,
-    ready: Spectra,             # Prepared spectra
-    labels: np.ndarray | None,  # Their labels (N,n), if the network is told any
+    part: AsRead,               # Some spectra
     samples: int,               # Draws of the latents per star
 ) -> np.ndarray:                # (N,), nats
     "Log-likelihood by importance sampling"
     net = model.net.eval()
     generator = torch.Generator(net.device).manual_seed(0)
     run = partial(log_likelihood, net, samples=samples, generator=generator)
-    return np.concatenate([x.cpu().numpy() for _, x in passes(net, ready.flux, ready.ivar, labels, run=run)])
+    return through(model, part, lambda *batch: (run(*batch),))[0]
 
 # %% ../../nbs/05d_scoring.ipynb #4448d2da
 def judge(
     reference: Reference,
     found: Measures,    # Of the stars
-    ready: Spectra,     # Prepared
+    spectra: Spectra,   # The stars
     ok: np.ndarray,     # (N,), which stars can be judged; the others get something finite
 ) -> Judgement:
     "How odd stars are"
     indicators, latents = (np.where(ok[:, None], x, 0) for x in (found.indicators, found.latents))
-    return reference.judge(compared_of(ready, found._replace(indicators=indicators, latents=latents)))
+    return reference.judge(compared_of(spectra, found._replace(indicators=indicators, latents=latents)))
 
 def detail_columns(
     names: list[str],  # Of the indicators
@@ -117,20 +116,18 @@ def with_no_star(
 def scored_rows(
     model: TrainedModel,
     reference: Reference,       # Of the model
-    ready: Spectra,             # Prepared spectra
-    labels: np.ndarray | None,  # Their labels (N,n), if the network is told any
-    known: np.ndarray,          # (N,), which of them have any pixel with information
+    part: AsRead,               # Some spectra
     samples: int,               # Draws of the latents for `logp`, or 0
     details: bool,              # Give the indicators and latents too
 ) -> tuple[pd.DataFrame, np.ndarray]:
     "A row for each star, without flag and reason; logarithms of the probability of each kind (N,K)"
-    found = measure(model, ready, labels)
-    names = indicator_names(ready.grid)
-    ok = known & usable(found)
-    judged = judge(reference, found, ready, ok)
-    seen = seen_by(found.smooth, found.n_pix, len(ready.grid.detectors))
+    found = measured(model, part)
+    names = indicator_names(model.grid)
+    ok = usable(found)
+    judged = judge(reference, found, part.spectra, ok)
+    seen = seen_by(found.smooth, found.n_pix, len(model.grid.detectors))
     log_p = with_no_star(judged.log_p, seen, well_drawn(reference, found.indicators[:, names.index('chi2')]))
-    logp = sampled_logp(model, ready, labels, samples) if samples else found.logp
+    logp = sampled_logp(model, part, samples) if samples else found.logp
     columns: dict[str, Any] = dict(
         snr=found.snr.astype(float),
         n_pix=found.n_pix,
@@ -145,14 +142,14 @@ def scored_rows(
         cause='',
         kind='',
         p_star=judged.p_star,
-        velocity=np.full(len(ready), np.nan),
-        p_at_rest=np.full(len(ready), np.nan),
+        velocity=np.full(len(ok), np.nan),
+        p_at_rest=np.full(len(ok), np.nan),
         nearest=judged.nearest,
         reason=np.where(ok, seen.lacking(), NOT_SCORED),
     )
     if details:
         columns |= detail_columns(names, found)
-    return result_table(ready, ok, **columns), judged.log_kinds
+    return result_table(part.spectra, ok, **columns), judged.log_kinds
 
 # %% ../../nbs/05d_scoring.ipynb #b0174d56
 MOST_EXPLAINED = 500    # stars that get a reason, or the share `explain` of all if that is more
@@ -234,7 +231,7 @@ def put_to_rest(
     off = np.flatnonzero(np.abs(velocity) > 0)
     if len(off):
         labels = None if part.labels is None else part.labels[off]
-        again, log_kinds[off] = scored_rows(model, reference, spectra[off], labels, part.known[off], 0, False)
+        again, log_kinds[off] = scored_rows(model, reference, AsRead(spectra[off], True, labels), 0, False)
         for name in again:
             rows.loc[off, name] = again[name].to_numpy()
     return Rest(part, velocity, rows, log_kinds)
@@ -320,16 +317,16 @@ def score(
     if not len(spectra):
         raise ValueError('there are no spectra to score')
     scored = []
-    for ready, labels, known in prepared(model, spectra, keep_lost=True):
-        scored.append(scored_rows(model, reference, ready, labels, known, samples, details))
+    for part in read(model, spectra):
+        scored.append(scored_rows(model, reference, part, samples, details))
     table = pd.concat([rows for rows, _ in scored], ignore_index=True)
     log_kinds = np.concatenate([x for _, x in scored])                 # (N,K)
     odd = np.flatnonzero(table.p_value < explain)
     chosen = np.isin(odd, worth_explaining(table, explain, most))
     starts = range(0, len(odd), EXPLAINED_AT_ONCE)
-    for start, part in zip(starts, prepared(model, spectra, EXPLAINED_AT_ONCE, True, odd)):
+    for start, ready in zip(starts, prepared(model, spectra, EXPLAINED_AT_ONCE, True, odd)):
         some = slice(start, start + EXPLAINED_AT_ONCE)
-        rest = put_to_rest(model, reference, part, table.loc[odd[some]], log_kinds[odd[some]])
+        rest = put_to_rest(model, reference, ready, table.loc[odd[some]], log_kinds[odd[some]])
         found = described(model, reference, rest, chosen[some], table.loc[odd[some]], explain)
         table.loc[odd[some], list(found)] = found.to_numpy()
     return with_flags(table, fdr)

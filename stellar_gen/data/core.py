@@ -440,8 +440,17 @@ def _impossible(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
     no_flux = (ivar > 0) & ~np.isfinite(flux)
     return no_variance | no_flux
 
+def _plainly_possible(flux: np.ndarray, ivar: np.ndarray) -> bool:
+    "Whether all numbers are finite and no inverse variance is negative: by extremes, in a tenth of the time"
+    if not flux.size:
+        return True
+    ends = flux.min(), flux.max(), ivar.max()                          # any `NaN` is the extreme
+    return bool(np.isfinite(ends).all() and ivar.min() >= 0)
+
 def _check_numbers(flux: np.ndarray, ivar: np.ndarray) -> None:
     "Raise where there are impossible numbers"
+    if _plainly_possible(flux, ivar):
+        return
     bad = _impossible(flux, ivar)
     if bad.any():
         raise ValueError(f'{bad.sum()} pixels in {bad.any(1).sum()} spectra (first: row {bad.any(1).argmax()}) have a '

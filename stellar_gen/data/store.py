@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .core import APOGEE, concat, FLUX_UNIT, Grid, _impossible, IVAR_UNIT, Spectra
+from .core import APOGEE, concat, FLUX_UNIT, Grid, _impossible, IVAR_UNIT, _plainly_possible, Spectra
 from stellar_gen.data.files import (
     _check_survey, _complete, _first_survey, _GRIDS, _line, _printable, _read_all, _tidy, progress, whole,
 )
@@ -291,6 +291,8 @@ class SpectraStore:
 
     def _possible(self, flux: np.ndarray, ivar: np.ndarray, rows: np.ndarray) -> np.ndarray:
         "Inverse variances of rows (N,P), 0 where another program has left what is no number"
+        if _plainly_possible(flux, ivar):
+            return ivar
         bad = _impossible(flux, ivar)
         if not bad.any():
             return ivar

@@ -311,3 +311,88 @@ def continuum_normalize(
     with ThreadPoolExecutor(workers) as threads, threadpool_limits(1, 'blas'):
         list(threads.map(normalize_from, starts))
     return out, out_ivar
+
+# %% ../../nbs/02_preprocess.ipynb #922f3542
+_LEAST_CONTINUUM = 1e-30  # in any unit of flux: to divide by
+
+def _on_all(detectors, polynomials):
+    "Chebyshev polynomials of each detector on the whole grid (D*polynomials,P); 0 on the other detectors"
+    out = np.zeros((len(detectors), polynomials, len(APOGEE)))
+    for rows, pixels in zip(out, detectors):
+        rows[:, pixels] = _basis(pixels.stop - pixels.start, polynomials - 1).T
+    return out.reshape(-1, len(APOGEE))
+
+class DeviceNormalizer:
+    "What `continuum_normalize` does by default, for tensors on a device"
+
+    def __init__(self, device):
+        import torch
+        learned = _learned()
+        detectors = list(APOGEE.detectors.values())
+        single = dict(dtype=torch.float32, device=device)
+        exact = dict(dtype=torch.float64, device=device)
+        self.detectors = len(detectors)
+        self.terms = _DEGREE + 1
+        curves, products = (_on_all(detectors, n) for n in (self.terms, 2*_DEGREE + 1))
+        self.curves = torch.tensor(curves, **single)                             # (D*terms,P)
+        self.squares = torch.tensor(products, **single)                          # (D*(2*degree+1),P)
+        self.pixels = torch.tensor(learned.pixels, device=device)                # (m,)
+        self.curves_there = torch.tensor(curves[:, learned.pixels].T, **exact)   # (m,D*terms)
+        self.squares_there = torch.tensor(products[:, learned.pixels].T, **exact)
+        self.on_detector = torch.tensor(products[::2*_DEGREE + 1, learned.pixels].T, **exact)  # (m,D), 1 or 0
+        order = torch.arange(self.terms, device=device)
+        self.sums, self.differences = order[:, None] + order, (order[:, None] - order).abs()
+        self.unit = torch.eye(self.terms, **exact)
+        fold = torch.zeros(self.terms, self.terms, 2*_DEGREE + 1, **exact)
+        for which in (self.sums, self.differences):
+            fold += torch.nn.functional.one_hot(which, 2*_DEGREE + 1) / 2
+        self.fold = fold.flatten(0, 1)                                           # (terms*terms,2*degree+1)
+        lit = np.flatnonzero(APOGEE.lit)
+        components, mean = np.zeros((len(APOGEE), learned.components.shape[1])), np.zeros(len(APOGEE))
+        components[lit], mean[lit] = learned.components, learned.mean
+        self.components = torch.tensor(components, **single)                     # (P,24)
+        self.above_mean = torch.tensor(1 - mean, **single)                       # (P,)
+        self.low, self.high = (torch.tensor(x, **single) for x in (learned.low, learned.high))
+        self.weights = torch.tensor(learned.weights, **single)                   # (80,D*terms)
+        self.first, self.second = (torch.tensor(x, device=device) for x in np.triu_indices(learned.products))
+
+    def fitted(self, flux, ivar):
+        "Coefficients (B,D,terms) of the continuum, 0 with too few good pixels, and their covariance (B,D,terms,terms)"
+        weight, flux = (x.index_select(1, self.pixels).double() for x in (ivar, flux))                # (B,m)
+        moments = (weight @ self.squares_there).unflatten(1, (self.detectors, -1))                    # (B,D,2*degree+1)
+        enough = weight.sign() @ self.on_detector >= 2*self.terms                                     # (B,D)
+        total = moments[..., 0].where(enough, 1)[..., None]                                           # (B,D,1)
+        moments = moments / total
+        left = (moments[..., self.sums] + moments[..., self.differences]) / 2                     # (B,D,terms,terms)
+        left = left.where(enough[..., None, None], self.unit)
+        right = (weight*flux @ self.curves_there).unflatten(1, (self.detectors, -1)) / total          # (B,D,terms)
+        inverse = (left + _RIDGE*self.unit).inverse()
+        return (inverse @ right[..., None])[..., 0] * enough[..., None], inverse / total[..., None]
+
+    def levels(self, line, known):
+        "Coefficients (B,D*terms) of the pseudo-continuum over the true one, of flux less 1 and the pixels known (B,P)"
+        import torch
+        scores = torch.addcmul(line, known, self.above_mean) @ self.components                        # (B,24)
+        scores = scores.clamp(self.low, self.high)
+        one = torch.ones_like(scores[:, :1])
+        return torch.cat([one, scores, scores[:, self.first]*scores[:, self.second]], 1) @ self.weights
+
+    def __call__(self, flux, ivar):
+        "Flux over the continuum and its inverse variance (B,8575), of such as `Spectra` hold"
+        import torch
+        flux = flux.nan_to_num(0, 0, 0)
+        coefficients, covariance = self.fitted(flux, ivar)
+        continuum = coefficients.flatten(1).float() @ self.curves                                     # (B,P)
+        variance = (covariance.flatten(2) @ self.fold).flatten(1).float() @ self.squares              # (B,P)
+        known = torch.lt(variance.mul_(ivar), _LEAST_CERTAIN**2, out=variance)                        # (B,P), 1 or 0
+        known.mul_(torch.gt(continuum, 0, out=torch.empty_like(flux))).mul_(ivar.sign())
+        continuum.clamp_(min=_LEAST_CONTINUUM)
+        line = (flux / continuum).sub_(1).mul_(known)                                                 # (B,P)
+        ivar = (ivar * known).mul_(continuum).mul_(continuum)
+        level = (self.levels(line, known) @ self.curves).mul_(known).exp_()                       # (B,P), 1 if unknown
+        return torch.addcmul(level, line, level), ivar.div_(level).div_(level)
+
+@lru_cache(maxsize=2)
+def normalizer_on(device) -> DeviceNormalizer:
+    "The normalizer of a device, made once"
+    return DeviceNormalizer(device)

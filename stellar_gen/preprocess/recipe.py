@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..data.files import progress, whole
 from ..data.sources import check_grid
 from ..data.store import SpectraStore, is_store
 from ..instrument import doppler_shift, match_resolution
-from .continuum import continuum_normalize, inflate_sky, mask_bad
+from .continuum import continuum_normalize, inflate_sky, mask_bad, normalizer_on
 from .velocity import residual_velocity
 
 # %% ../../nbs/02b_recipe.ipynb #581dfdb8
@@ -173,6 +173,32 @@ class Recipe:
         "The recipe that `to_json` has written"
         return cls.from_dict(json.loads(text))
 
+# %% ../../nbs/02b_recipe.ipynb #f5ef8fa8
+def prepares_there(
+    recipe: Recipe,
+    spectra: Spectra,  # As read
+) -> bool:
+    "Whether `prepare_there` does to spectra what a recipe does"
+    names = [name for name, _ in recipe.steps]
+    options = dict(recipe.steps).get('normalize', {})
+    default = names in (['normalize'], ['mask', 'normalize']) and options.get('method', 'true') == 'true'
+    normalized = 'filetype' in spectra.meta and (spectra.meta.filetype == 'aspcapStar').any()
+    return default and recipe.grid == APOGEE and len(spectra.grid) == len(APOGEE) and not normalized
+
+def prepare_there(
+    recipe: Recipe,
+    flux: Any,        # Tensor (B,P), as read
+    ivar: Any,        # The same of its inverse variance
+    bitmask: Any,     # Tensor (B,P), or None
+) -> tuple[Any, Any]:  # Prepared flux and inverse variance (B,P), with 0 where nothing is left of a spectrum
+    "Spectra prepared on the device where they are"
+    import torch
+    steps = dict(recipe.steps)
+    if 'mask' in steps and bitmask is not None:
+        flagged = bitmask & int(steps['mask'].get('bad', BAD_PIXELS))
+        ivar = ivar * torch.eq(flagged, 0, out=torch.empty_like(ivar))     # a comparison as numbers, 1 or 0
+    return normalizer_on(flux.device)(flux, ivar)
+
 # %% ../../nbs/02b_recipe.ipynb #3260ed5d
 _EMPTY = 20  # spectra without a single bit, from which on this is no chance
 
@@ -183,7 +209,8 @@ def _count_unmasked(spectra: Spectra, recipe: Recipe) -> np.ndarray:
     "How many spectra have no bitmask that the recipe needs, in how many no bit is set, and how many there are (3,)"
     masks = any(name == 'mask' for name, _ in recipe.steps) and len(spectra.grid) == len(recipe.grid)
     without = len(spectra) if masks and spectra.bitmask is None else 0
-    empty = 0 if not masks or spectra.bitmask is None else int((~spectra.bitmask.any(1)).sum())
+    bits = None if not masks or spectra.bitmask is None else np.bitwise_or.reduce(spectra.bitmask, axis=1)
+    empty = 0 if bits is None else int((bits == 0).sum())
     return np.array([without, empty, len(spectra)])
 
 def _warn_unmasked(counts: np.ndarray) -> None:
