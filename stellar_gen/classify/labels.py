@@ -11,13 +11,14 @@ __all__ = ['TYPES', 'LABELS', 'stellar_types', 'with_c_o', 'Transform', 'transfo
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from fastai.basics import DataLoader, DataLoaders, Learner, set_seed
+from fastai.basics import DataLoader, DataLoaders, Learner, OptimWrapper, set_seed
 from torch import nn, Tensor
 
 from .reading import joined, learn_reading, Pixels, pixels_of, Reading, relative_residual
@@ -515,19 +516,21 @@ def _divided(inputs, y, labels, seed):
     return train, valid
 
 # %% ../../nbs/06_classify.ipynb #79d8994f
-_BATCH = 256         # stars
-_LEAST_STEPS = 1000  # of the training, however few the stars
+_BATCH = 256        # stars
+_LEAST_STEPS = 300  # of the training, however few the stars
+_ADAM = partial(OptimWrapper, opt=torch.optim.AdamW, betas=(.9, .99), eps=1e-5, fused=True)
 
 def _fit_labels(net, x, y, train, valid, epochs, lr):
-    "Train a network on standardized labels"
+    "Train a network on standardized labels; an epoch shows few stars several times"
     x = torch.from_numpy(x)
     y = (torch.from_numpy(y) - net.y_mean) / net.y_scale
-    learning = _RowsDL(x[train], y[train], _BATCH, shuffle=True, drop_last=True)
+    times = -(-_LEAST_STEPS * _BATCH // (epochs * len(train)))
+    shown = np.tile(train, times)
+    learning = _RowsDL(x[shown], y[shown], _BATCH, shuffle=True, drop_last=True)
     checking = _RowsDL(x[valid], y[valid], 4096)
-    learn = Learner(DataLoaders(learning, checking), net, loss_func=label_nll, lr=lr, wd=0.01)
-    least_epochs = -(-_LEAST_STEPS // len(learning))
+    learn = Learner(DataLoaders(learning, checking), net, loss_func=label_nll, opt_func=_ADAM, lr=lr, wd=0.01)
     with learn.no_bar(), learn.no_logging():
-        learn.fit_one_cycle(max(epochs, least_epochs))
+        learn.fit_one_cycle(epochs)
 
 # %% ../../nbs/06_classify.ipynb #cce0038a
 _ONE_SIGMA = 0.683     # share of a normal distribution within one standard deviation

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import nn, Tensor
 
 # %% ../../nbs/05f_reading.ipynb #1d925c70
@@ -87,29 +88,28 @@ class Reading(nn.Module):
         return (self.noise[0] + self.noise[1] * fainter).sqrt()
 
 # %% ../../nbs/05f_reading.ipynb #a3320bde
-_MOST_WEIGHED = 500   # stars that the strengths are found with
-_STEPS = 80           # of the search for them
-_STEP = .15           # of their logarithms
+_MOST_WEIGHED = 500       # stars that the strengths are found with
 _FIRST = [0, -2, -4, -4]  # logarithms of the strengths: drawn, left, errors of any star, errors at S/N 100
-_TIE = 0.01           # how much a strength is held near one
-_JITTER = 1e-6        # of the variance of a label, so that the covariance can be inverted
+_TIE = 0.01               # how much a strength is held near one
+_JITTER = 1e-6            # of the variance of a label, so that the covariance can be inverted
+
+def _surprise(logs, y, likenesses, fainter):
+    "Minus the log-probability of a standardized label (N,), but for a constant, and its slopes (4,)"
+    strength = np.exp(logs)
+    covariance = strength[0] * likenesses[0] + strength[1] * likenesses[1]
+    covariance = covariance + np.diag(strength[2] + strength[3] * fainter + _JITTER)
+    inverse = np.linalg.inv(covariance)
+    weight = inverse @ y
+    surprise = y @ weight / 2 + np.linalg.slogdet(covariance).logabsdet / 2 + _TIE * (logs**2).sum()
+    of_covariance = inverse - np.outer(weight, weight)                                     # (N,N)
+    of_noise = of_covariance.diagonal()                                                    # (N,)
+    slopes = [*((of_covariance * likeness).sum() for likeness in likenesses), of_noise.sum(), of_noise @ fainter]
+    return surprise, strength * slopes / 2 + 2 * _TIE * logs
 
 def _strengths(y, likenesses, fainter):
     "Most probable strengths (4,) of a standardized label (N,)"
-    y, *likenesses, fainter = (torch.as_tensor(x, dtype=torch.float64) for x in (y, *likenesses, fainter))
-    logs = torch.tensor(_FIRST, dtype=torch.float64, requires_grad=True)
-    search = torch.optim.Adam([logs], _STEP)
-    for _ in range(_STEPS):
-        strength = logs.exp()
-        covariance = strength[0] * likenesses[0] + strength[1] * likenesses[1]
-        covariance = covariance + torch.diag(strength[2] + strength[3] * fainter + _JITTER)
-        root = torch.linalg.cholesky(covariance)
-        solved = torch.cholesky_solve(y[:, None], root)[:, 0]
-        surprise = y @ solved / 2 + root.diagonal().log().sum() + _TIE * (logs**2).sum()
-        search.zero_grad()
-        surprise.backward()
-        search.step()
-    return logs.detach().exp().numpy()
+    found = minimize(_surprise, _FIRST, (y.astype(float), likenesses, fainter), method='L-BFGS-B', jac=True)
+    return np.exp(found.x)
 
 # %% ../../nbs/05f_reading.ipynb #29f8593a
 MOST_READ = 3000      # stars that weights are learned from; time grows with their cube
