@@ -787,6 +787,17 @@ def _strange(table, model, inputs):
         _complain(f'{odd:,} of {len(table):,} stars have a probability below 0.01: the model does not know stars like '
                   f'these; {_into_a_store(inputs, f"calibrate {model} STORE --out NEW_MODEL")}')
 
+_PLENTY = 1000  # normal stars, among which one that is compared with itself hardly counts
+
+def _own_stars(table, reference, model):
+    "A line where stars are compared with themselves, and with few others"
+    if 'apogee_id' not in table or len(reference.ids) >= _PLENTY:
+        return
+    first = [nearest.startswith(f'{name} ') for name, nearest in zip(table.apogee_id, table.nearest)]
+    if own := sum(first):
+        _complain(f'{own:,} of {len(table):,} stars are among the {len(reference.ids):,} normal stars of {model}, and '
+                  'look more normal than they are: score STORE --calibrate lets stars judge each other')
+
 # %% ../nbs/09_cli.ipynb #5020ef35
 _EACH = 100  # stars, for which one more gets a reason
 
@@ -857,6 +868,7 @@ def score(
         table = with_flags(table, fdr)
         if not calibrate:
             _strange(table, model, inputs)
+            _own_stars(table, loaded.reference, model)
     _write(table, bad, out, 'scored', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #ee5fc280
