@@ -17,6 +17,8 @@ os.environ.setdefault('MPLBACKEND', 'agg')
 LONGEST = ('test_wheel', 'test_site', 'test_explore', 'test_report', 'test_forked', 'test_path', 'test_train', 'test_ingest',
            'test_fuzz', 'test_survey', 'test_tampered')
 
+ALONE = ('test_notebooks', 'test_forked')  # files whose tests share nothing
+
 
 def pytest_collection_modifyitems(items):
     "What takes longest begins and short lessons end, so that no worker waits for the other"
@@ -24,6 +26,19 @@ def pytest_collection_modifyitems(items):
         name = item.path.stem
         return LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name == 'test_notebooks')
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    "A file's tests run in one worker, so that what they share is made once; what shares nothing is dealt out one by one"
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split('::')[0]
+            return nodeid if Path(file).stem in ALONE else file
+
+    return ByFile(config, log) if config.getvalue('dist') != 'no' else None
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ import pytest
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are killed in a copy of this one, which needs os.fork'),
-    pytest.mark.xdist_group('kills'),
 ]
 CALLS = 'replace', 'rename', 'unlink', 'remove', 'rmdir', 'mkdir', 'fsync'  # of `os`, and `_exchange`
 MOST = 12       # windows of a scenario that are tried, evenly spread; all of them where STELLAR_GEN_ALL_KILLS is set

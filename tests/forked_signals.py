@@ -22,7 +22,6 @@ from forked_kills import in_a_copy, watch
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals are sent to a copy of this process, which needs os.fork'),
-    pytest.mark.xdist_group('kills'),
 ]
 SIGNALS = {signal.SIGTERM: 'terminated', signal.SIGINT: 'interrupted'}
 MOMENTS = .1, .5, .9  # of the calls that a command makes

@@ -14,7 +14,6 @@ import requests
 
 from pages import EVIL, READY, TELEPHONE, WIDE, see_tooltip
 
-pytestmark = pytest.mark.xdist_group('site')
 SOON = 8000     # milliseconds until there is a spectrum: two or three seconds, and more where all cores are busy
 LATE = 60_000   # until a server that was killed is back, or a store scored
 DRAWN = 'parts.stars[0].data.flux.some(f => f < 0.97)'

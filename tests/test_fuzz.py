@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from json_trees import setting, with_change
 
-pytestmark = pytest.mark.xdist_group('fuzz')
 OTHERS = 300     # examples of files of other surveys
 SECONDS = 120    # for one example, which takes less than one, on a machine with other work
 GIGABYTE = 2**30

@@ -6,7 +6,6 @@ import pytest
 
 from pages import EVIL, READY, TELEPHONE, WIDE, see_tooltip
 
-pytestmark = pytest.mark.xdist_group('site')
 SOON = 3000  # milliseconds, in which a page of hundreds of stars can be worked with; twice that is allowed here
 
 

@@ -12,7 +12,6 @@ from urllib.parse import unquote, urldefrag
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group('site')  # one worker builds the site, once
 PAGES = {'index.html', 'data.html', 'howto_score.html', 'benchmarks.html', 'api.html', 'changelog.html', 'citation.html'}
 WIDE, TELEPHONE = dict(width=1400, height=900), dict(width=390, height=844)  # CSS pixels
 READABLE = 14    # CSS pixels, of text at least

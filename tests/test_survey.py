@@ -9,8 +9,6 @@ import pytest
 from stellar_gen.data import Grid, Spectra, SpectraStore
 from stellar_gen.preprocess import Recipe
 
-pytestmark = pytest.mark.xdist_group('survey')  # one worker trains, once
-
 RESOLUTION = 2000
 ARMS = dict(blue=slice(60, 1750), red=slice(1980, 3740))
 OPTICAL = Grid(np.geomspace(4700., 6900., 3800), ARMS, resolution=RESOLUTION, name='made-up')

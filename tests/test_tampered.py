@@ -9,7 +9,6 @@ import pytest
 from json_trees import with_change
 from test_fuzz import bounded
 
-pytestmark = pytest.mark.xdist_group('tampered')
 PARTS = 'model', 'reference', 'labeller', 'prior'
 
 

@@ -10,7 +10,6 @@ import zipfile
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group('wheel')  # one worker builds it, once
 ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
