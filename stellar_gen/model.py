@@ -33,9 +33,8 @@ from .data.core import Grid, Spectra
 from .data.files import _complete, _printable, whole
 from .data.sources import as_spectra
 from .data.store import _ahead, SpectraStore
-from stellar_gen.preprocess.recipe import (
-    _count_unmasked, _on_grid, _warn_unmasked, prepare_there, prepares_there, Recipe,
-)
+from .preprocess.recipe import _count_unmasked, _on_grid, _warn_unmasked
+from .preprocess.recipe import prepare_there, prepares_there, Recipe
 from .vae.network import Fit, ivar_with_scatter, SpectraVAE
 from .vae.losses import ElboLoss, log_likelihood
 from .train.learner import angle_of_stars, chi2_of_stars, cosine_of_stars, rms_of_stars
