@@ -1,4 +1,4 @@
-"""What `score` and `encode` take beside an earlier version, and what costs what.
+"""What `simulate`, `encode` and `score` take beside an earlier version, and what costs what.
 
     git worktree add /tmp/before 27230a6
     python benchmarks/score.py --before /tmp/before [--stars 2048] [--threads 1] [--rounds 3]
@@ -42,9 +42,12 @@ def one(store, threads, out):
     from stellar_gen.anomaly import score
     from stellar_gen.data import SpectraStore
     from stellar_gen.model import encode, load_model
+    from stellar_gen.simulate import simulate
     model, spectra = load_model('apogee-16'), SpectraStore(store)
+    simulate(BATCH)     # tables are read once
     seconds = {'score, first call': spent(lambda: score(model, spectra[:BATCH], explain=0))[:2]}
     work = {
+        'simulate': lambda: simulate(len(spectra), seed=3),
         'encode': lambda: encode(model, spectra),
         'score': lambda: score(model, spectra, explain=0),
         'score with reasons': lambda: score(model, spectra),

@@ -17,8 +17,8 @@ from scipy.special import j1, spherical_jn
 from .data.core import _in_angstrom, _in_unit, C_KMS
 
 # %% ../nbs/00a_instrument.ipynb #f6e03912
-PIXEL_KMS = C_KMS * np.log(10) * 6e-6  # width of a pixel of the APOGEE grid, 4.142 km/s
-_FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))  # full width at half maximum of a Gaussian, in standard deviations
+PIXEL_KMS = float(C_KMS * np.log(10) * 6e-6)  # width of a pixel of the APOGEE grid, 4.142 km/s
+_FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))  # full width at half maximum of a Gaussian, in standard deviations
 
 def _library(x):
     "The library that `x` belongs to: torch for a tensor, NumPy for all else"
@@ -28,7 +28,7 @@ def _library(x):
 def _per_star(values, like):
     "One number for each star, as a column (N,1) of the library, type and device of `like`"
     if _library(like) is np:
-        return np.asarray(values, float).reshape(-1, 1)
+        return np.asarray(values, np.result_type(like, np.float32)).reshape(-1, 1)
     return sys.modules['torch'].as_tensor(values, dtype=like.dtype, device=like.device).reshape(-1, 1)
 
 # %% ../nbs/00a_instrument.ipynb #9ada00b1
@@ -37,12 +37,12 @@ _ROTATION_STEP = 0.01      # of u in the table
 _ROTATION_SIZE = 60_000    # entries: up to u = 600, 790 km/s at the highest frequency of the APOGEE grid
 
 @lru_cache
-def _rotation() -> np.ndarray:
+def _rotation(dtype=np.float64) -> np.ndarray:
     "Transform of the rotation profile at u = 0, `_ROTATION_STEP`, ..."
     u = np.maximum(_ROTATION_STEP * np.arange(_ROTATION_SIZE), 1e-4)
     disk = 2 * (1 - _LIMB_DARKENING) * j1(u) / u
     darkened = 2 * _LIMB_DARKENING * spherical_jn(1, u) / u
-    return (disk + darkened) / (1 - _LIMB_DARKENING / 3)
+    return ((disk + darkened) / (1 - _LIMB_DARKENING / 3)).astype(dtype)
 
 @lru_cache
 def _rotation_tensor(dtype, device):
@@ -54,15 +54,24 @@ def _rotation_tensor(dtype, device):
 def _rotation_factor(u):
     "The table at u (N,F), linear between its entries; what lies beyond has its last value"
     lib = _library(u)
-    table = _rotation() if lib is np else _rotation_tensor(u.dtype, u.device)
+    table = _rotation(u.dtype) if lib is np else _rotation_tensor(u.dtype, u.device)
     k = lib.clip(u / _ROTATION_STEP, 0, _ROTATION_SIZE - 2.01)
-    below = k.astype(int) if lib is np else k.detach().long()
-    return table[below] * (1 - (k - below)) + table[below + 1] * (k - below)
+    below = k.astype(np.intp) if lib is np else k.detach().long()
+    part = k - below.astype(u.dtype) if lib is np else k - below
+    return table[below] * (1 - part) + table[below + 1] * part
 
 # %% ../nbs/00a_instrument.ipynb #a0ffbba8
 def _gaussian_factor(per_kms, variance):
     "Transform of a Gaussian with a variance (N,1) in (km/s)² at frequencies (F,) in cycles per km/s"
     return _library(per_kms).exp(-2 * variance * (np.pi * per_kms)**2)
+
+def _turned(phase):
+    "exp(-i phase), in the precision of the phase"
+    if _library(phase) is not np:
+        return sys.modules['torch'].exp(-1j * phase)
+    out = np.empty(phase.shape, np.result_type(phase, np.complex64))
+    out.real, out.imag = np.cos(phase), -np.sin(phase)
+    return out
 
 def transfer(
     freq,                          # Frequencies (F,), cycles per pixel: an array, or a tensor
@@ -82,7 +91,7 @@ def transfer(
     if vmacro is not None:
         factor = factor * _gaussian_factor(per_kms, _per_star(vmacro, freq)**2)
     if rv is not None:
-        factor = factor * _library(freq).exp(-2j * np.pi * per_kms * _per_star(rv, freq))
+        factor = factor * _turned(2 * np.pi * per_kms * _per_star(rv, freq))
     return factor
 
 # %% ../nbs/00a_instrument.ipynb #0b9e6b5d

@@ -154,22 +154,38 @@ def _remove_leftovers(path: Path) -> None:
             left.unlink(missing_ok=True)
     _tidy(path)
 
+def _part(path: Path, number: int, table: str = 'meta') -> Path:
+    "File of a part of the table, or of that of failures"
+    return path/f'{table}.parquet'/f'part-{number:06d}.parquet'
+
+def _open_to_write(path: Path) -> dict[str, Any]:
+    "The arrays of a store with a row for each star, by name"
+    import zarr
+    arrays = {name: path/'spectra.zarr'/name for name in ('flux', 'ivar', 'bitmask')}
+    return {name: zarr.open_array(array, mode='r+') for name, array in arrays.items() if array.exists()}
+
+def _make_room(path: Path, rows: int) -> None:
+    "Make the arrays of a store long enough for some rows"
+    for array in _open_to_write(path).values():
+        array.resize((rows, array.shape[1]))
+
+def _write_rows(path: Path, first: int, spectra: Spectra) -> None:
+    "Write spectra into the arrays of a store; processes may do so at once, each into chunks of its own"
+    for name, array in _open_to_write(path).items():
+        array[first:first + len(spectra)] = getattr(spectra, name)
+
 def _append(store: 'SpectraStore', spectra: Spectra | None, failed: pd.DataFrame | None) -> None:
     "Write a batch behind the rows that exist"
-    import zarr
-    part = f'part-{len(store._parts):06d}.parquet'
-    (store.path/'failed.parquet'/part).unlink(missing_ok=True)
+    number = len(store._parts)
+    _part(store.path, number, 'failed').unlink(missing_ok=True)
     if spectra is not None:
         first = store._count_rows()
-        for name in ('flux', 'ivar', 'bitmask'):
-            if name in store._group:
-                array = zarr.open_array(store.path/'spectra.zarr'/name, mode='r+')
-                array.resize((first + len(spectra), len(store.grid)))
-                array[first:] = getattr(spectra, name)
+        _make_room(store.path, first + len(spectra))
+        _write_rows(store.path, first, spectra)
     if failed is not None and len(failed):
-        _write_part(failed, store.path/'failed.parquet'/part)
+        _write_part(failed, _part(store.path, number, 'failed'))
     meta = pd.DataFrame() if spectra is None else spectra.meta.reset_index(drop=True)
-    _write_part(meta, store.path/'meta.parquet'/part)  # from now on the rows exist
+    _write_part(meta, _part(store.path, number))  # from now on the rows exist
 
 # %% ../../nbs/00c_store.ipynb #2b8d93fa
 class SpectraStore:

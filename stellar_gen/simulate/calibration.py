@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from ..data.core import APOGEE_WAVE, C_KMS, CHIPS
 from ..instrument import transfer
 from .stars import ALPHA_ELEMENTS, COOLEST, ELEMENTS, HIGHEST_LOGG, HOT_TEFF, in_grid, N_FFT
-from .stars import sharp_flux, USUAL_RESOLUTION
+from .stars import Columns, sharp_flux, USUAL_RESOLUTION
 from .stars import _column, _ON_GRID, PADDING
 from .cool import cool_dwarf_flux, cool_scatter
 
@@ -55,10 +55,10 @@ REACH = 0.4   # in units of `Calibration.scale`: how far from a fitted star the 
 FADES = 1.    # the same, over which it fades by a factor e beyond
 _MEAN_OF = [f'{element.lower()}_fe' for element in ALPHA_ELEMENTS]
 
-def _alpha_m(labels: pd.DataFrame) -> np.ndarray:
+def _alpha_m(labels: Columns) -> np.ndarray:
     "[alpha/M] (N,): as given, else the mean of the alpha elements"
     if 'alpha_m' in labels:
-        return labels.alpha_m.to_numpy(float)
+        return np.asarray(labels['alpha_m'], float)
     return np.mean([_column(labels, name, 0) for name in _MEAN_OF], 0)
 
 @lru_cache
@@ -67,95 +67,107 @@ def _fitted_stars() -> cKDTree:
     return cKDTree(calibration().hull)
 
 def correction(
-    labels: pd.DataFrame,  # `teff` (K), `logg`, `fe_h`, `alpha_m` (dex)
+    labels: Columns,       # `teff` (K), `logg`, `fe_h`, `alpha_m` (dex)
 ) -> np.ndarray:           # Optical depth (N,8575) to add to the models at a resolving power of 22,500
     "What real stars of these labels absorb more than the models"
     known = calibration()
-    four = np.stack([*(labels[name].to_numpy(float) for name in ('teff', 'logg', 'fe_h')), _alpha_m(labels)], 1)
+    four = np.stack([*(labels[name] for name in ('teff', 'logg', 'fe_h')), _alpha_m(labels)], 1)
     scaled = (four - known.pivot) / known.scale
     distance, row = _fitted_stars().query(scaled)                # (N,)
     near = known.hull[row]
     inside = np.minimum(1, REACH / np.maximum(distance, REACH))
     fade = np.exp(-((distance - REACH).clip(0) / FADES)**2)
     terms = label_terms(near + (scaled - near) * inside[:, None])
-    return fade[:, None] * (terms @ known.coefficients)
+    return (fade[:, None] * terms) @ known.coefficients
 
 # %% ../../nbs/00gb_calibration.ipynb #2fd27c29
 USUAL_TURBULENCE = 2.5  # km/s, where none is given, and of the correction
 _FREQ = np.arange(N_FFT // 2 + 1) / N_FFT  # cycles per pixel
+_USUAL = transfer(_FREQ, resolution=USUAL_RESOLUTION, vmacro=USUAL_TURBULENCE)  # (1,4705)
 
-def usual_flux(labels: pd.DataFrame) -> np.ndarray:
-    "Model spectra (N,9408) at the usual resolving power and turbulence, not corrected"
-    usual = transfer(_FREQ, resolution=USUAL_RESOLUTION, vmacro=USUAL_TURBULENCE)
-    return fft.irfft(fft.rfft(sharp_flux(labels)) * usual, N_FFT)
+def usual_flux(labels: Columns) -> np.ndarray:
+    "Model spectra (N,9408), float32, at the usual resolving power and turbulence, not corrected"
+    lines = sharp_flux(labels) - 1   # smaller numbers lose less in single precision
+    return fft.irfft(fft.rfft(lines) * _USUAL.astype(np.float32), N_FFT) + 1
 
-def _warm_at_rest(labels: pd.DataFrame) -> np.ndarray:
+def _warm_at_rest(labels: Columns) -> np.ndarray:
     "Corrected model spectra (N,9408), at the usual resolving power and turbulence"
     flux = usual_flux(labels)
-    flux[:, _ON_GRID] *= np.exp(-correction(labels))
+    flux[:, _ON_GRID] *= np.exp(-correction(labels).astype(np.float32))
     return flux
 
 WARMEST_LEARNED = 2950.  # K, of the real dwarfs in the cool sequence
 
-def _cool_on_grid(labels: pd.DataFrame) -> np.ndarray:
+def _some(labels: Columns, rows) -> Columns:
+    "Some of the stars"
+    return {name: np.asarray(labels[name])[rows] for name in labels}
+
+def _cool_on_grid(labels: Columns) -> np.ndarray:
     "Spectra (N,8575) of dwarfs below 3,500 K, which above the warmest real one turn into models step by step"
-    teff = labels.teff.to_numpy(float)
+    teff = np.asarray(labels['teff'], float)
     flux = cool_dwarf_flux(teff)
     weight = (teff - WARMEST_LEARNED) / (COOLEST - WARMEST_LEARNED)
     between = weight > 0
     if between.any():
-        coolest = labels[between].assign(teff=COOLEST, logg=labels.logg[between].clip(upper=HIGHEST_LOGG))
+        coolest = _some(labels, between)
+        coolest |= dict(teff=np.full(between.sum(), COOLEST), logg=np.minimum(coolest['logg'], HIGHEST_LOGG))
         model = _warm_at_rest(coolest)[:, _ON_GRID]
         flux[between] *= (model / cool_dwarf_flux(np.array([COOLEST])))**weight[between, None]
     return flux
 
-def _at_rest(labels: pd.DataFrame) -> np.ndarray:
+def _at_rest(labels: Columns) -> np.ndarray:
     "Spectra (N,9408) as real stars have them, at the usual resolving power and turbulence"
-    flux = np.ones((len(labels), N_FFT))
-    cool = labels.teff.to_numpy(float) < COOLEST
-    if cool.any():
-        flux[cool, _ON_GRID] = _cool_on_grid(labels[cool])
+    cool = np.asarray(labels['teff'], float) < COOLEST
+    if not cool.any():
+        return _warm_at_rest(labels)
+    flux = np.ones((len(cool), N_FFT), np.float32)
+    flux[cool, _ON_GRID] = _cool_on_grid(_some(labels, cool))
     if not cool.all():
-        flux[~cool] = _warm_at_rest(labels[~cool])
+        flux[~cool] = _warm_at_rest(_some(labels, ~cool))
     return flux
 
 # %% ../../nbs/00gb_calibration.ipynb #a85a0b0e
 _SPLIT = [0, 3430, 6212, 8575]  # pixels in the middle of the gaps, and the ends of the grid
-STARS_AT_A_TIME = 128           # bounds the memory of `synthesize`
-_FINEST = np.exp(-(_FREQ / .42)**8)
+STARS_AT_A_TIME = 16            # of `synthesize`: what a core works on stays near it
+_SHARPENED = (np.exp(-(_FREQ / .42)**8) / _USUAL).astype(np.float32)  # back to sharp lines, but no finer than this
+_FREQ_32 = _FREQ.astype(np.float32)
 
-def _resolutions(labels: pd.DataFrame) -> np.ndarray:
+def _resolutions(labels: Columns) -> np.ndarray:
     "Resolving power of each star on each detector (N,3)"
     usual = _column(labels, 'resolution', USUAL_RESOLUTION)
     own = [f'resolution_{chip}' for chip in CHIPS]
-    return np.stack([labels[name].to_numpy(float) if name in labels else usual for name in own], 1)
+    return np.stack([labels[name] if name in labels else usual for name in own], 1)
 
-def _blurred(flux: np.ndarray, labels: pd.DataFrame) -> np.ndarray:
+def _blurred(flux: np.ndarray, labels: Columns) -> np.ndarray:
     "Spectra (N,8575), float32, rotated, displaced and as sharp as the spectrograph makes them"
     vsini, rv = (_column(labels, name, 0) for name in ('vsini', 'rv'))
     vmacro = _column(labels, 'vmacro', USUAL_TURBULENCE)
     resolution = _resolutions(labels)
     alike = (resolution == resolution[:, :1]).all()
     parts = [(0, len(APOGEE_WAVE))] if alike else list(zip(_SPLIT, _SPLIT[1:]))
-    usual = transfer(_FREQ, resolution=USUAL_RESOLUTION, vmacro=USUAL_TURBULENCE)
-    spectrum = fft.rfft(flux) * (_FINEST / usual) * transfer(_FREQ, vsini, rv, None, vmacro)
-    out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
+    spectrum = fft.rfft(flux - 1) * (_SHARPENED * transfer(_FREQ_32, vsini, rv, None, vmacro))
+    out = np.empty((len(flux), len(APOGEE_WAVE)), np.float32)
     for k, (start, stop) in enumerate(parts):
-        through = fft.irfft(spectrum * transfer(_FREQ, resolution=resolution[:, k]), N_FFT)
-        out[:, start:stop] = through[:, PADDING + start:PADDING + stop]
+        through = fft.irfft(spectrum * transfer(_FREQ_32, resolution=resolution[:, k]), N_FFT)
+        out[:, start:stop] = through[:, PADDING + start:PADDING + stop] + 1
     return out
 
 # %% ../../nbs/00gb_calibration.ipynb #fce8e31d
 BAND, BAND_SIGMA = 15272.42, 1.8  # Å, the interstellar band and its width
+BAND_REACH = 8                    # widths, beyond which nothing of it is left
 BAND_PER_MAG = 0.1                # Å of equivalent width for each magnitude of extinction
 
-def _interstellar_band(labels: pd.DataFrame) -> np.ndarray | float:
+def _interstellar_band(labels: Columns) -> np.ndarray | float:
     "The light that the interstellar band lets through (N,8575)"
     depth = BAND_PER_MAG * _column(labels, 'a_v', 0) / (BAND_SIGMA * np.sqrt(2 * np.pi))
     if not depth.any():
         return 1.
     centre = BAND * (1 + _column(labels, 'dib_v', 0) / C_KMS)
-    return 1 - depth[:, None] * np.exp(-.5 * ((APOGEE_WAVE - centre[:, None]) / BAND_SIGMA)**2)
+    reach = BAND_REACH * BAND_SIGMA
+    near = slice(*np.searchsorted(APOGEE_WAVE, [centre.min() - reach, centre.max() + reach]))
+    out = np.ones((len(depth), len(APOGEE_WAVE)), np.float32)
+    out[:, near] -= depth[:, None] * np.exp(-.5 * ((APOGEE_WAVE[near] - centre[:, None]) / BAND_SIGMA)**2)
+    return out
 
 # %% ../../nbs/00gb_calibration.ipynb #7139c092
 _OPTIONAL = [  # columns that count where they are there
@@ -190,11 +202,13 @@ def synthesize(
         raise ValueError(f'{bad.sum()} of {len(bad)} labels lie outside the synthetic spectra '
                          f'(first: row {first}, {values}): keep those for which in_grid is True')
     _check_optional(labels)
+    needed = ['teff', 'logg', 'fe_h', *(name for name in _OPTIONAL if name in labels)]
+    columns = {name: labels[name].to_numpy(float) for name in needed}
     out = np.empty((len(labels), len(APOGEE_WAVE)), np.float32)
     for start in range(0, len(labels), STARS_AT_A_TIME):
-        some = slice(start, start + STARS_AT_A_TIME)
-        out[some] = _blurred(_at_rest(labels[some]), labels[some])
-        out[some] *= _interstellar_band(labels[some])
+        rows = slice(start, start + STARS_AT_A_TIME)
+        some = _some(columns, rows)
+        out[rows] = _blurred(_at_rest(some), some) * _interstellar_band(some)
     return out
 
 # %% ../../nbs/00gb_calibration.ipynb #f6dd0059

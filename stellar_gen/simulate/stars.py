@@ -8,12 +8,11 @@ __all__ = ['N_FFT', 'CO_HEADS', 'ELEMENTS', 'in_grid', 'element_windows', 'sampl
 # %% ../../nbs/00g_stars.ipynb #52ddb814
 from functools import lru_cache
 from importlib.resources import files
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import fft
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.special import ndtri
 
 from ..data.core import APOGEE_WAVE, CHIPS, LINES
@@ -103,30 +102,42 @@ def _coefficients(model: str) -> np.ndarray:
     theta[0] += 1
     return fft.irfft(fft.rfft(theta)[:, :N_FFT // 2 + 1] / _STEPS_A_PIXEL, N_FFT)
 
-def _polynomial(labels: pd.DataFrame) -> np.ndarray:
-    "Sharp normalized spectra (N,9408) of stars without peculiar abundances"
-    label = labels[['teff', 'logg', 'fe_h']].to_numpy(float)
+Columns: TypeAlias = 'pd.DataFrame | dict[str, np.ndarray]'  # labels of N stars; a dictionary is cut and read faster
+
+def _polynomial(labels: Columns) -> np.ndarray:
+    "Sharp normalized spectra (N,9408), float32, of stars without peculiar abundances"
+    label = np.stack([labels[name] for name in ('teff', 'logg', 'fe_h')], 1).astype(float)
     hot = label[:, 0] >= HOT_TEFF
-    flux = np.empty((len(label), N_FFT))
+    flux = np.empty((len(label), N_FFT), np.float32)
     for model, rows in (('cool', ~hot), ('hot', hot)):
         scaled = (label[rows] - _models()[f'{model}_pivot']) / _models()[f'{model}_scale']  # (n,3)
         terms = np.prod(scaled[:, None]**_models()['terms'], axis=-1)                       # (n,20)
-        flux[rows] = np.einsum('nk,kp->np', terms, _coefficients(model))
+        flux[rows] = terms @ _coefficients(model)
     return flux
 
 # %% ../../nbs/00g_stars.ipynb #9f88b54d
 WIDEST_LINE = 41   # pixels; wider dips are hydrogen's and count as continuum
 DEEPEST = 1e-3     # of the continuum: a black line stays finite in the logarithm
 
-def _column(labels: pd.DataFrame, name: str, default: float) -> np.ndarray:
-    "A column (N,), or its default where the table has none"
-    return labels[name].to_numpy(float) if name in labels else np.full(len(labels), float(default))
+def _column(labels: Columns, name: str, default: float) -> np.ndarray:
+    "A column (N,), or its default where there is none"
+    return np.asarray(labels[name], float) if name in labels else np.full(len(labels['teff']), float(default))
 
 STRENGTH = dict(Mg=.5, Si=.25, Ti=.2, Ca=.12, S=.12, C=.17, N=.17, O=.17)  # dex of optical depth for a dex of [X/Fe]
 USUAL_STRENGTH = .4  # of the other elements
 SATURATED = .6       # optical depth at which a line deepens half as fast
 
-def _enriched(flux: np.ndarray, labels: pd.DataFrame) -> np.ndarray:
+def _within(flux: np.ndarray, width: int, choose: np.ufunc) -> np.ndarray:
+    "The largest or smallest of `width` pixels around each (N,P), as `np.maximum` or `np.minimum` chooses"
+    found = np.pad(flux, ((0, 0), (width // 2, width // 2)), 'edge')
+    have = 1
+    while have < width:  # twice as many pixels with each step
+        step = min(have, width - have)
+        found = choose(found[:, :-step], found[:, step:])
+        have += step
+    return found
+
+def _enriched(flux: np.ndarray, labels: Columns) -> np.ndarray:
     "Spectra (N,9408) with the lines of each element as deep as its abundance makes them"
     strength = np.array([STRENGTH.get(element, USUAL_STRENGTH) for element in ELEMENTS])
     excess = strength * np.stack([_column(labels, f'{e.lower()}_fe', 0) for e in ELEMENTS], 1)  # (N,20), dex
@@ -134,15 +145,16 @@ def _enriched(flux: np.ndarray, labels: pd.DataFrame) -> np.ndarray:
     if not peculiar.any():
         return flux
     f = flux[peculiar]
-    level = minimum_filter1d(maximum_filter1d(f, WIDEST_LINE), WIDEST_LINE)
+    level = _within(_within(f, WIDEST_LINE, np.maximum), WIDEST_LINE, np.minimum)
     depth = -np.log(np.maximum(f / level, DEEPEST))
-    more = np.einsum('nk,kp->np', excess[peculiar], element_windows()) / (1 + np.maximum(depth, 0) / SATURATED)
-    flux[peculiar] = level * np.exp(-depth * 10**more)
+    most = np.log(10) * excess[peculiar] @ element_windows()   # of the logarithm of a depth
+    more = most.astype(np.float32) / (1 + np.maximum(depth, 0) / SATURATED)
+    flux[peculiar] = level * np.exp(-depth * np.exp(more))
     return flux
 
 def sharp_flux(
-    labels: pd.DataFrame,  # `teff` (K, at least 3,500), `logg`, `fe_h`, and `c_fe` ... `nd_fe` where known (dex)
-) -> np.ndarray:           # Flux over the continuum on the padded grid (N,9408)
+    labels: Columns,       # `teff` (K, at least 3,500), `logg`, `fe_h`, and `c_fe` ... `nd_fe` where known (dex)
+) -> np.ndarray:           # Flux over the continuum on the padded grid (N,9408), float32
     "Spectra of model stars that neither rotate nor move, seen without a spectrograph"
     return _enriched(_polynomial(labels), labels)
 

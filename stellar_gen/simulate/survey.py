@@ -7,7 +7,7 @@ __all__ = ['ODD_LIGHT', 'REAL_SCATTER', 'observe', 'true_flux', 'simulate', 'sim
 
 # %% ../../nbs/00i_survey.ipynb #ab1886d4
 import os
-from collections.abc import Iterable
+from contextlib import closing
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,9 +21,9 @@ from scipy.ndimage import maximum_filter1d
 from ..data.core import APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, CHIPS, concat, Spectra
 from ..instrument import PIXEL_KMS
 from ..data.files import progress, whole
-from ..data.store import is_store, SpectraStore
+from ..data.store import _make_room, _part, _write_part, _write_rows, is_store, SpectraStore
 from .stars import sample_labels
-from .calibration import _SPLIT, synthesize, with_real_scatter
+from .calibration import _SPLIT, STARS_AT_A_TIME, synthesize, with_real_scatter
 from .kinds import ANOMALIES, Kind, KINDS, persistence_ramp
 
 # %% ../../nbs/00i_survey.ipynb #9e8ccd77
@@ -96,36 +96,48 @@ H_EXTINCTION, H_BAND = .18, 16_500.      # magnitudes for each of A_V, at Å
 EXTINCTION_SLOPE = -1.6                  # power of the wavelength
 RIPPLE, RIPPLE_WAVES = .002, (6, 15)     # amplitude, and half-waves along a detector
 
-@lru_cache
-def _powers_of_wave() -> tuple[np.ndarray, np.ndarray]:
-    "Wavelengths (P,) to the powers that black bodies and dust need"
-    return (APOGEE_WAVE / H_BAND)**-5, (APOGEE_WAVE / H_BAND)**EXTINCTION_SLOPE
+_DUST = -.4 * np.log(10) * H_EXTINCTION * (APOGEE_WAVE / H_BAND)**EXTINCTION_SLOPE  # log of light, for each A_V
 
-def _planck(teff: float) -> np.ndarray:
-    "Light of a black body (P,), any unit, at a temperature in K"
-    heat = np.expm1(SECOND_RADIATION / (APOGEE_WAVE * teff))
-    return _powers_of_wave()[0] * heat[len(heat) // 2] / heat
+def _planck(teff: np.ndarray) -> np.ndarray:
+    "Light of black bodies (N,P), any unit, at temperatures (N,1) in K"
+    heat = np.expm1(SECOND_RADIATION / APOGEE_WAVE / teff)
+    return (APOGEE_WAVE / H_BAND)**-5 * heat[:, len(APOGEE) // 2, None] / heat
 
 @lru_cache
 def _along(pixels: int) -> np.ndarray:
     "Places along a detector (pixels,), from -1 to 1"
     return np.linspace(-1, 1, pixels, dtype=np.float32)
 
-def _response(pixels: int, rng: np.random.Generator) -> np.ndarray:
-    "What share of the light a detector records (pixels,)"
-    x = _along(pixels)
-    a, b, c = rng.normal(0, _measured().response).astype(np.float32)
-    phase, waves = np.float32(2 * np.pi * rng.random()), np.float32(rng.uniform(*RIPPLE_WAVES))
-    return np.exp(a + x * (b + c * x)) * (1 + np.float32(RIPPLE) * np.sin(waves * (np.float32(np.pi) * x) + phase))
+class Response(NamedTuple):
+    "What is random about the light that a detector records: one number for each star"
+    level: np.ndarray   # Terms of the logarithm: the constant,
+    slope: np.ndarray   # the linear
+    bend: np.ndarray    # and the quadratic one
+    phase: np.ndarray   # Of the ripple
+    waves: np.ndarray   # Half-waves of it along the detector
 
-def _continuum(star: dict, rng: np.random.Generator) -> np.ndarray:
-    "Light of a star without lines (P,), as recorded"
-    magnitudes = H_EXTINCTION * star.get('a_v', 0) * _powers_of_wave()[1]
-    brightness = 100 * np.exp(rng.normal(0, 1))
-    continuum = brightness * _planck(star['teff']) * np.exp(-.4 * np.log(10) * magnitudes)
-    for chip in CHIPS.values():
-        continuum[chip] *= _response(chip.stop - chip.start, rng)
-    return continuum
+def _draw_response(rng: np.random.Generator) -> list[float]:
+    "The numbers of one detector and star"
+    terms = _measured().response * rng.standard_normal(3)
+    phase, waves = rng.random(2)
+    return [*terms, 2 * np.pi * phase, RIPPLE_WAVES[0] + (RIPPLE_WAVES[1] - RIPPLE_WAVES[0]) * waves]
+
+def _recorded_share(pixels: int, star: Response) -> np.ndarray:
+    "What share of the light a detector records (N,pixels)"
+    x = _along(pixels)
+    smooth = np.exp(star.level + x * (star.slope + star.bend * x))
+    return smooth * (1 + np.float32(RIPPLE) * np.sin(star.waves * (np.float32(np.pi) * x) + star.phase))
+
+def _continua(stars: list[dict], random: list[np.random.Generator]) -> np.ndarray:
+    "Light of stars without lines (N,P), float32, as recorded"
+    drawn = [(rng.standard_normal(), [_draw_response(rng) for _ in CHIPS]) for rng in random]
+    known = [(star['teff'], star.get('a_v', 0), normal) for star, (normal, _) in zip(stars, drawn)]
+    teff, a_v, bright = np.array(known).T[..., None]
+    out = (100 * np.exp(bright) * _planck(teff) * np.exp(a_v * _DUST)).astype(np.float32)
+    responses = np.array([numbers for _, numbers in drawn], np.float32)     # (N,3,5)
+    for chip, numbers in zip(CHIPS.values(), responses.transpose(1, 2, 0)[..., None]):
+        out[:, chip] *= _recorded_share(chip.stop - chip.start, Response(*numbers))
+    return out
 
 # %% ../../nbs/00i_survey.ipynb #4688d3f8
 PHOTON_SHARE = .8        # of the variance, at the level of the continuum; the rest is read-out
@@ -135,85 +147,100 @@ SHARED = np.float32(2**.5)  # a residue is partly of the shape of the line and p
 LEAST_FLAGGED = 1.3      # of the median sky: what is darker is no line
 
 def _levels(light: np.ndarray) -> np.ndarray:
-    "Median light of its detector, for every pixel (P,); 1 in the gaps"
-    out = np.ones(len(light))
-    for chip in CHIPS.values():
-        out[chip] = np.median(light[chip])
-    return out
+    "Median light (N,P) on each detector (N,3)"
+    return np.stack([np.median(light[:, chip], axis=1) for chip in CHIPS.values()], 1)
 
 def _spread(values: np.ndarray) -> np.ndarray:
     "One value for each detector, for every pixel (P,); that of the nearer detector in the gaps"
     return np.repeat(values, DETECTOR_PIXELS)
 
+class Night(NamedTuple):
+    "What is random about one visit"
+    sky: np.float32            # Median brightness of the sky, over the star
+    depth: np.float32          # Of the atmosphere, over the mean
+    water: float               # By how many standard deviations there is more of it than usual
+    left: np.ndarray           # What is left of each airglow line, of its shape and of its slope (2, lines)
+    telluric_left: np.ndarray  # What is left of each telluric line (lines,)
+    deep: np.float32           # Optical depth from which a pixel is flagged
+    ghost: float               # Share of visits with a ghost, from which one is flagged
+
+def _draw_night(snr: float, rng: np.random.Generator) -> Night:
+    "The random numbers of a visit at an S/N"
+    real = _measured()
+    constant, slope, scatter = real.sky_level
+    sky = np.float32(np.exp(constant + slope * np.log(snr) + scatter * rng.standard_normal()))
+    depth = np.float32(1 + real.depth_scatter * rng.standard_normal())
+    water = rng.standard_normal()
+    left = rng.standard_t(RESIDUE_TAILS, (2, len(real.sky_left))).astype(np.float32) / SHARED
+    telluric_left = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)).astype(np.float32) * real.telluric_left
+    deep = np.float32(np.exp(rng.normal(*real.telluric_flag)))
+    return Night(sky, depth, water, left, telluric_left, deep, rng.random())
+
 class Visit(NamedTuple):
     "What the pixels of one visit are like; each (P,)"
-    var: np.ndarray       # Claimed variance
-    glow: np.ndarray      # What is left of the airglow
-    expected: np.ndarray  # Its standard deviation
-    telluric: np.ndarray  # What is left of telluric lines
-    bits: np.ndarray
+    weight: np.ndarray    # Inverse variance, as claimed
+    glow: np.ndarray      # What is left of the airglow, over the star
+    telluric: np.ndarray  # What is left of telluric lines, over the star
+    sky_flag: np.ndarray       # Where sky lines,
+    telluric_flag: np.ndarray  # telluric lines
+    ghost_flag: np.ndarray     # and ghosts are flagged
 
-def _flags(here: slice, sky: float, rng: np.random.Generator) -> np.ndarray:
-    "Bits of pixels with sky lines brighter than this many median skies, with telluric lines and with ghosts"
+def _visit(night: Night, here: slice, photon: np.ndarray, sky_photon: np.ndarray, threshold: float) -> Visit:
+    "One visit, from the variance of the photons and read-out of the star and of as bright a sky"
     real = _measured()
-    bits = (real.sky_spread[here] > max(sky, LEAST_FLAGGED)) * np.int32(APOGEE_PIXMASK.SIG_SKYLINE)
-    deep = np.float32(np.exp(rng.normal(*real.telluric_flag)))
-    bits |= (real.depth_spread[here] > deep) * np.int32(APOGEE_PIXMASK.SIG_TELLURIC)
-    bits |= (real.ghost[here] > rng.random()) * np.int32(APOGEE_PIXMASK.LITTROW_GHOST)
-    return bits
-
-def _visit(light: np.ndarray, level: np.ndarray, photon: np.ndarray, shift: int, snr: float,
-           threshold: float, rng: np.random.Generator) -> Visit:
-    "One visit of a star, from its light, the level of its detectors, and the variance of its photons and read-out"
-    real = _measured()
-    here = slice(MARGIN + shift, MARGIN + shift + len(light))
-    constant, slope, scatter = real.sky_level
-    night = np.float32(np.exp(constant + slope * np.log(snr) + scatter * rng.standard_normal()))
-    sky = night * real.sky[here]                                                        # (P,), over the star
-    depth = (1 + real.depth_scatter * rng.standard_normal()) * real.depth[here]
-    depth += rng.standard_normal() * real.water[here]
+    depth = night.depth * real.depth[here] + night.water * real.water[here]
     lost = 1 + depth * (1 + .5 * depth)   # exp(depth): errors are divided by what the air lets through
-    var = (photon + PHOTON_SHARE * (level / snr)**2 * sky) * lost**2
+    weight = 1 / ((photon + sky_photon * night.sky * real.sky[here]) * lost**2)
 
     line = real.sky_line[here]
-    straight, slanted = rng.standard_t(RESIDUE_TAILS, (2, len(real.sky_left))).astype(np.float32) / SHARED
-    glow = straight[line] * real.residue[here] + slanted[line] * real.slanted_residue[here]
-    wrong = rng.standard_t(RESIDUE_TAILS, len(real.telluric_left)).astype(np.float32) * real.telluric_left
-    telluric = light * depth * wrong[real.telluric_line[here]]
+    straight, slanted = night.sky * night.left
+    glow = straight.take(line) * real.residue[here] + slanted.take(line) * real.slanted_residue[here]
+    telluric = depth * night.telluric_left.take(real.telluric_line[here])
 
-    bits = _flags(here, float(threshold / night), rng)
-    return Visit(var, level * night * glow, level * night * real.residue[here], telluric, bits)
+    sky_flag = real.sky_spread[here] > max(float(threshold / night.sky), LEAST_FLAGGED)
+    return Visit(weight, glow, telluric, sky_flag, real.depth_spread[here] > night.deep, real.ghost[here] > night.ghost)
 
 # %% ../../nbs/00i_survey.ipynb #1ad0253a
 PERSISTENCE_BITS = dict(PERSIST_HIGH=.01, PERSIST_MED=.003, PERSIST_LOW=0.)  # of the continuum, at least
 NO_VALUE = int(APOGEE_PIXMASK.BADPIX | APOGEE_PIXMASK.CRPIX)           # pixels without information
 FARTHEST = 400                                                        # pixels that sky lines are displaced, at most
 
-def _combined(visits: list[Visit]) -> Visit:
-    "The mean of visits"
-    if len(visits) == 1:
-        return visits[0]
-    weights = [1 / visit.var for visit in visits]
-    total = np.sum(weights, 0)
+FLAGS = [np.int32(APOGEE_PIXMASK[name]) for name in ('SIG_SKYLINE', 'SIG_TELLURIC', 'LITTROW_GHOST')]
 
-    def mean(name: str) -> np.ndarray:
-        return sum(weight * getattr(visit, name) for weight, visit in zip(weights, visits)) / total
+class Seen(NamedTuple):
+    "What the pixels of all visits of a star are like, combined; each (P,)"
+    ivar: np.ndarray       # As claimed
+    glow: np.ndarray       # What is left of the airglow, over the star
+    expected: np.ndarray   # Its standard deviation; nothing for a normal star, of whom nobody asks
+    telluric: np.ndarray   # What is left of telluric lines, over the star
+    bits: np.ndarray
 
-    expected = np.sqrt(sum((weight * visit.expected)**2 for weight, visit in zip(weights, visits))) / total
-    return Visit(1 / total, mean('glow'), expected, mean('telluric'), np.bitwise_or.reduce([v.bits for v in visits]))
-
-def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.Generator) -> Visit:
-    "All visits of a star, combined"
+def _exposures(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.Generator) -> Seen:
+    "All visits of a star, combined: the mean with their weights"
     real, count = _measured(), max(int(star.get('visits', 1)), 1)
-    light, level = light.astype(np.float32), level.astype(np.float32)
     snr = float(star['snr'] / np.sqrt(count))   # a plain number leaves arrays in single precision
     detectors = _spread(real.detectors[rng.integers(len(real.detectors))])
     relative = real.error_shape / (detectors * snr)
     photon = (level * relative)**2 * (PHOTON_SHARE * np.maximum(light, 0) / level + 1 - PHOTON_SHARE)
+    sky_photon = PHOTON_SHARE * (level / snr)**2
     threshold = np.exp(rng.normal(*real.sky_flag))
     shifts = star.get('v_obs', 0) / PIXEL_KMS + real.drift * np.r_[0, rng.standard_normal(count - 1)]
-    shifts = np.clip(np.round(shifts), -FARTHEST, FARTHEST).astype(int)
-    return _combined([_visit(light, level, photon, shift, snr, threshold, rng) for shift in shifts])
+    starts = MARGIN + np.clip(np.round(shifts), -FARTHEST, FARTHEST).astype(int)
+
+    ivar, glow, telluric, expected = np.zeros((4, len(light)), np.float32)
+    flagged = np.zeros((len(FLAGS), len(light)), bool)
+    for start in starts:
+        here, night = slice(start, start + len(light)), _draw_night(snr, rng)
+        visit = _visit(night, here, photon, sky_photon, threshold)
+        ivar += visit.weight
+        glow += visit.weight * visit.glow
+        telluric += visit.weight * visit.telluric
+        for where, new in zip(flagged, visit[-len(FLAGS):]):
+            where |= new
+        if star.get('anomaly'):
+            expected += (visit.weight * night.sky * real.residue[here])**2
+    bits = sum((bit * where for bit, where in zip(FLAGS, flagged)), np.zeros(len(light), np.int32))
+    return Seen(ivar, level * glow / ivar, level * np.sqrt(expected) / ivar, light * telluric / ivar, bits)
 
 AFTERGLOW_FALLS = .35   # from the blue end of the detector to the other
 AFTERGLOW_WAVES = .25   # of its light: scatter of the knots of waves
@@ -239,7 +266,7 @@ def _persistence_bits(size: float) -> np.ndarray:
 def _defect_bits(visits: int, rng: np.random.Generator) -> np.ndarray:
     "Bits of bad pixels and of cosmic rays, in runs as real ones (P,)"
     real = _measured()
-    number = rng.choice(real.run_counts, visits).sum()
+    number = real.run_counts[rng.integers(0, len(real.run_counts), visits)].sum()
     runs = rng.integers(0, len(real.run_borders) - 1, number)
     lengths = np.diff(real.run_borders)[runs]
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -275,17 +302,19 @@ def _noise(visits: int, rng: np.random.Generator) -> np.ndarray:
     white = rng.standard_normal(len(APOGEE))
     spikes = rng.poisson(SPIKES * visits)
     white[rng.integers(0, len(white), spikes)] += rng.laplace(0, SPIKE / np.sqrt(visits), spikes)
-    knots = np.arange(-WAVES, len(white) + WAVES, WAVES)
+    noise = np.convolve(white, _noise_kernel(), 'same').astype(np.float32)
     size = np.sqrt(1.5 * WAVES_SHARE) * np.exp(WAVES_SCATTER * (rng.standard_normal() - WAVES_SCATTER))
-    waves = np.interp(np.arange(len(white)), knots, size * rng.standard_normal(len(knots)))
-    return np.convolve(white, _noise_kernel(), 'same') + waves
+    knots = size * rng.standard_normal(len(white) // WAVES + 3).astype(np.float32)[1:]  # from the first pixel on
+    waves = knots[:-1, None] + np.diff(knots)[:, None] * np.arange(WAVES, dtype=np.float32) / WAVES
+    return noise + waves.ravel()[:len(noise)]
 
 def _true_error(var: np.ndarray, light: np.ndarray, star: dict, rng: np.random.Generator) -> np.ndarray:
     "Standard deviation of the noise (P,), from the variance that is claimed"
     real, unclaimed = _measured(), star.get('unclaimed', 1.)
     factor = real.error_factor**unclaimed * np.exp(real.error_scatter * rng.standard_normal(len(real.error_factor)))
-    floor = _spread(unclaimed * real.error_floor) * light
-    return np.sqrt(_spread(factor**2) * var + floor**2 / star.get('visits', 1))
+    floor = (unclaimed * real.error_floor)**2 / star.get('visits', 1)
+    squares = _spread(factor**2).astype(np.float32) * var
+    return np.sqrt(squares + _spread(floor).astype(np.float32) * light**2) if floor.any() else np.sqrt(squares)
 
 # %% ../../nbs/00i_survey.ipynb #75f42e44
 class Recorded(NamedTuple):
@@ -295,30 +324,24 @@ class Recorded(NamedTuple):
     bits: np.ndarray   # (P,)
     clean: np.ndarray  # Flux without its noise (P,)
 
-NOTHING = (np.nan, 0, 0, np.nan)  # between the detectors
-
-def _record(flux: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
-    "Noiseless normalized flux (P,) of a star, recorded"
-    count = max(int(star.get('visits', 1)), 1)
-    light = flux * _continuum(star, rng)
-    level = _levels(light)
+def _record(light: np.ndarray, level: np.ndarray, star: dict, rng: np.random.Generator) -> Recorded:
+    "The light (P,) of a star, with the level of its detectors (3,), recorded"
+    count, level = max(int(star.get('visits', 1)), 1), _spread(level)
     seen = _exposures(light, level, star, rng)
     bits = seen.bits | _defect_bits(count, rng)
     if (size := star.get('persistence', 0) + star.get('afterglow', 0)) > 0:
         afterglow = star.get('afterglow', 0) * _afterglow(rng.spawn(1)[0])   # the noise stays what it was
         left_behind = star.get('persistence', 0) * persistence_ramp() + afterglow
-        light = light + level * left_behind
+        light = light + level * left_behind.astype(np.float32)
         bits |= _persistence_bits(size)
 
     odd = KINDS.get(star.get('anomaly', ''), Kind())
     recorded, sky = odd.record(light, seen.glow, seen.expected, star.get('amplitude', 0.), rng)
-    out = recorded + sky + seen.telluric + _true_error(seen.var, light, star, rng) * _noise(count, rng)
+    out = recorded + sky + seen.telluric + _true_error(1 / seen.ivar, light, star, rng) * _noise(count, rng)
 
     bad = (bits & NO_VALUE) > 0
-    out[bad] = level[bad] * (1 + 3 * rng.standard_normal(bad.sum()))
-    ivar = np.where(bad, 0, 1 / seen.var).astype(np.float32)
-    columns = out.astype(np.float32), ivar, bits, light
-    return Recorded(*(np.where(APOGEE.lit, column, nothing) for column, nothing in zip(columns, NOTHING)))
+    out[bad] = level[bad] * (1 + 3 * rng.standard_normal(np.count_nonzero(bad)))
+    return Recorded(out, np.where(bad, np.float32(0), seen.ivar), bits, light)
 
 # %% ../../nbs/00i_survey.ipynb #af2d427c
 _LEAST = dict(snr=1e-3, visits=1, v_obs=-np.inf)  # of what an observation needs, where it is given
@@ -345,23 +368,28 @@ def observe(
     labels = labels.reset_index(drop=True)
     _check_observed(labels)
     stars = labels.to_dict('records')
-    random = [np.random.default_rng([seed, first + i, 1]) for i in range(len(labels))]
-    rows = [_record(*star) for star in zip(flux, stars, random)]
-    none = np.zeros((0, len(APOGEE)))
-    recorded = Recorded(*(np.stack(column) for column in zip(*rows))) if rows else Recorded(none, none, none, none)
+    out = Recorded(*(np.empty((len(stars), len(APOGEE)), dtype) for dtype in ('f4', 'f4', 'i4', 'f4')))
+    for start in range(0, len(stars), STARS_AT_A_TIME):
+        some = slice(start, start + STARS_AT_A_TIME)
+        random = [np.random.default_rng([seed, first + row, 1]) for row in range(len(stars))[some]]
+        light = flux[some].astype(np.float32) * _continua(stars[some], random)
+        for row, *star in zip(range(len(stars))[some], light, _levels(light), stars[some], random):
+            for column, values in zip(out, _record(*star)):
+                column[row] = values
+    for column, nothing in zip(out, (np.nan, 0, 0, np.nan)):
+        column[:, ~APOGEE.lit] = nothing
     meta = labels.assign(apogee_id=[f'SIM{seed}-{first + i:06d}' for i in range(len(labels))])
-    spectra = Spectra(APOGEE, recorded.flux, recorded.ivar, recorded.bits, meta)
-    return (spectra, recorded.clean) if clean else spectra  # type: ignore[return-value]
+    spectra = Spectra(APOGEE, out.flux, out.ivar, out.bits, meta)
+    return (spectra, out.clean) if clean else spectra  # type: ignore[return-value]
 
 # %% ../../nbs/00i_survey.ipynb #51f6cc31
-BLOCK_ROWS = 32
-
 class Block(NamedTuple):
     "Some rows of a survey, to be made at once"
     first: int             # Row number of the first
+    rows: int              # How many there are
     seed: int              # Of the survey
-    kinds: list[str]       # Kind of anomaly of each row, '' for a normal star
-    amplitudes: np.ndarray # Strength (rows,)
+    kinds: list[str]       # Kind of anomaly of each row, '' for a normal star; filled up with normal stars
+    amplitudes: np.ndarray # Strength of each
     mix: dict | None       # Weights of the types of star
 
 def _odd_labels_of(kind: Kind, row: int, seed: int, labels: dict, amplitude: float) -> dict:
@@ -397,12 +425,19 @@ def true_flux(
             flux[i] = kind.light(flux[i], star, amplitude, rng)
     return flux
 
-def _simulated(blocks: Iterable[Block]) -> Spectra:
-    "The spectra of some blocks"
-    tables = ((block, _odd_labels(block)) for block in blocks)
-    return concat(observe(true_flux(labels), labels, block.seed, block.first) for block, labels in tables)
+def _simulated(block: Block) -> Spectra:
+    "The spectra of a block"
+    labels = _odd_labels(block)
+    light = true_flux(labels)
+    return observe(light[:block.rows], labels[:block.rows], block.seed, block.first)
 
 # %% ../../nbs/00i_survey.ipynb #2554bde9
+BATCH = 512   # stars
+
+def _filled(n: int, size: int) -> int:
+    "The least multiple of a size that is not less"
+    return -(-n // size) * size
+
 def _odd_kinds(n: int, anomalies: dict[str, int], amplitude) -> list[str]:
     "Kind of each odd star of a survey of `n` stars"
     if unknown := set(anomalies) - set(ANOMALIES):
@@ -414,18 +449,20 @@ def _odd_kinds(n: int, anomalies: dict[str, int], amplitude) -> list[str]:
         raise ValueError(f'{len(amplitude)} amplitudes for {len(kinds)} anomalies: give one, or one for each')
     return kinds
 
-def _plan(n: int, seed: int, anomalies: dict | None, amplitude, mix: dict | None) -> list[Block]:
-    "All rows of a survey, filled up to whole blocks"
+def _plan(n: int, seed: int, anomalies: dict | None, amplitude, mix: dict | None, batch: int = BATCH) -> list[Block]:
+    "All rows of a survey, in blocks that are filled up to as many stars as are synthesized together"
     if n < 1:
         raise ValueError(f'n={n}: a survey has at least one star')
     odd_kinds = _odd_kinds(n, anomalies or {}, amplitude)
     odd_rows = slice(n - len(odd_kinds), n)
-    rows = -(-n // BLOCK_ROWS) * BLOCK_ROWS
+    rows = _filled(n, STARS_AT_A_TIME)
     kinds, amplitudes = np.full(rows, '', object), np.zeros(rows)
     kinds[odd_rows] = odd_kinds
     amplitudes[odd_rows] = amplitude
-    parts = [slice(start, start + BLOCK_ROWS) for start in range(0, rows, BLOCK_ROWS)]
-    return [Block(part.start, seed, kinds[part].tolist(), amplitudes[part], mix) for part in parts]
+    parts = [slice(start, start + batch) for start in range(0, n, batch)]
+    lengths = [min(batch, n - part.start) for part in parts]
+    return [Block(part.start, length, seed, kinds[part].tolist(), amplitudes[part], mix)
+            for part, length in zip(parts, lengths)]
 
 # %% ../../nbs/00i_survey.ipynb #0a3a8385
 def simulate(
@@ -436,9 +473,16 @@ def simulate(
     mix: dict | None = None,       # Weights of the types of star, as in `sample_labels`
 ) -> Spectra:                      # The survey; `meta` holds the true labels, and `anomaly` ('' for a normal star)
     "A survey of simulated stars"
-    return _simulated(_plan(n, seed, anomalies, amplitude, mix))[:n]
+    blocks = _plan(n, seed, anomalies, amplitude, mix)
+    return _simulated(blocks[0]) if len(blocks) == 1 else concat(map(_simulated, blocks))
 
 # %% ../../nbs/00i_survey.ipynb #6d6dbac2
+def _write(path: Path, number: int, block: Block) -> None:
+    "Make a block, and write it into a store that has room for it, as part of this number"
+    spectra = _simulated(block)
+    _write_rows(path, block.first, spectra)
+    _write_part(spectra.meta, _part(path, number))
+
 def simulate_store(
     out: str | Path,                # Store to make
     n: int,                         # Number of stars
@@ -448,7 +492,7 @@ def simulate_store(
     mix: dict | None = None,        # As in `simulate`
     overwrite: bool = False,        # Replace a store that is already there
     workers: int | None = None,     # Processes; default all cores
-    batch: int = 512,               # Stars to a batch
+    batch: int = BATCH,             # Stars to a batch; rounded up to whole chunks of the store
     quiet: bool = False,            # No progress bar
 ) -> SpectraStore:                  # The survey
     "Write a survey of any size to disk: all of it, or nothing"
@@ -457,16 +501,13 @@ def simulate_store(
     if out.exists() and not (overwrite and is_store(out)):
         remedy = '; choose another name or ask to overwrite it' if is_store(out) else ' and is no store'
         raise FileExistsError(f'{out}: exists already{remedy}')
-    plan, step = _plan(n, seed, anomalies, amplitude, mix), max(batch // BLOCK_ROWS, 1)
-    batches = [plan[i:i + step] for i in range(0, len(plan), step)]
-    workers = min(workers or os.cpu_count() or 1, len(batches))
     with whole(out) as made:
         store = SpectraStore.create(made)
-        if workers == 1:
-            parts = map(_simulated, batches)
-        else:
-            run = Parallel(workers, return_as='generator', pre_dispatch='2*n_jobs')
-            parts = run(delayed(_simulated)(blocks) for blocks in batches)
-        for spectra in progress(parts, 'simulating', len(batches), quiet):
-            store.append(spectra[:n - len(store)])
+        plan = _plan(n, seed, anomalies, amplitude, mix, _filled(batch, store.chunk_rows))
+        _make_room(made, n)
+        tasks = [delayed(_write)(made, *numbered) for numbered in enumerate(plan)]
+        run = Parallel(min(workers or os.cpu_count() or 1, len(plan)), return_as='generator', pre_dispatch='2*n_jobs')
+        with closing(run(tasks)) as written:  # nobody writes any more when the folder is moved or goes
+            for _ in progress(written, 'simulating', len(plan), quiet):
+                pass
     return SpectraStore(out)
