@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import warnings
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -175,7 +176,7 @@ def process():
     from nbdev.serve import proc_nbs
     shutil.rmtree(PROC, ignore_errors=True)
     refresh_quarto_yml()
-    proc_nbs()
+    proc_nbs(n_workers=0)  # in this process: what lessons import is imported once
     made = {p: json.loads(p.read_text(encoding='utf-8')) for p in PROC.glob('*.ipynb')}
     anchors = {page_of(nb['cells'][0]).get('output-file', ''): told_of(nb) for nb in made.values()}
     for p, nb in made.items():
@@ -219,10 +220,16 @@ def cell_text(c):
     return c
 
 
+@cache
+def exporter():
+    "One for all pages: its templates are compiled once"
+    from nbconvert import MarkdownExporter
+    return MarkdownExporter()
+
+
 def to_markdown(path, html=True):
     "Front matter, Markdown and pictures by name of one page of `_proc/`; tables as HTML, or as they print"
     import nbformat
-    from nbconvert import MarkdownExporter
     if path.suffix == '.qmd':
         return *front_matter(path.read_text(encoding='utf-8')), {}
     cells = cells_of(path)
@@ -237,7 +244,7 @@ def to_markdown(path, html=True):
                 o.get('data', {}).pop('text/html', None)
     nb = dict(nbformat=4, nbformat_minor=5, metadata=dict(language_info=dict(name='python')), cells=cells)
     names = dict(unique_key=Path(meta['output-file']).stem, output_files_dir='figures')
-    text, res = MarkdownExporter().from_notebook_node(nbformat.reads(json.dumps(nb), as_version=4), names)
+    text, res = exporter().from_notebook_node(nbformat.reads(json.dumps(nb), as_version=4), names)
     text = re.sub(r'<style scoped>.*?</style>', '', text, flags=re.S)
     text = re.sub(r'<table [^>]*class="[^"]*"[^>]*>', '<table>', text)  # of pandas and astropy: the site has one style
 
