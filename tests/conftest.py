@@ -14,7 +14,7 @@ from robust import THREAD_VARIABLES  # noqa: E402
 # Before NumPy and torch are loaded, so that it holds for this process, for pytest's workers and for what they start.
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, '1'))
 os.environ.setdefault('MPLBACKEND', 'agg')
-LONGEST = ('test_wheel', 'test_site', 'test_explore', 'test_report', 'test_forked', 'test_path', 'test_train', 'test_ingest',
+LONGEST = ('test_wheel', 'test_site', 'test_explore', 'test_report', 'test_forked', 'test_train', 'test_ingest',
            'test_fuzz', 'test_survey', 'test_tampered')
 
 ALONE = ('test_notebooks', 'test_forked')  # files whose tests share nothing

@@ -306,6 +306,31 @@ def test_training_goes_on(tmp_path):
     print(f'training: {kills} kills')
 
 
+def test_training_goes_on_three_times(tmp_path):
+    "A training that is killed again and again has the losses of one that was left in peace, an epoch a line"
+    from stellar_gen.data import SpectraStore
+    from stellar_gen.simulate import simulate
+    from stellar_gen.train import train_store
+    from stellar_gen.train.learner import prepared_store
+    simulate(96, seed=0).save(tmp_path / 'st')
+    prepared_store(SpectraStore(tmp_path / 'st'), quiet=True)  # so that each kill is one of an epoch
+
+    def run(name):
+        log = tmp_path / f'{name}.csv'
+        train_store(tmp_path / 'st', tmp_path / name, log=log, overwrite=True, epochs=6, bs=32, device='cpu', **TINY)
+
+    in_all = calls_of(lambda: run('whole'), tmp_path / 'calls')
+    note = tmp_path / 'killed.checkpoint'
+    epochs = []
+    for _ in range(3):
+        assert killed_at(in_all // 4, lambda: run('killed')) and note.exists()
+        epochs.append(len(pd.read_csv(tmp_path / 'killed.csv')))
+    run('killed')
+    assert 0 < epochs[0] < epochs[1] < epochs[2] <= 6, epochs
+    assert not note.exists()
+    assert (tmp_path / 'killed.csv').read_text() == (tmp_path / 'whole.csv').read_text()
+
+
 def test_results_in_parts_go_on(tmp_path):
     "Results of three stores that wait for each other until their table is written"
     from stellar_gen.data import write_table

@@ -53,6 +53,17 @@ COMMANDS = dict(
 )
 
 
+def load_all():
+    "Load all that a command loads, once and not in each copy"
+    from docs import rooms
+    from stellar_gen.model import load_model
+    load_model('apogee-16')
+    for room in rooms():
+        import_module(f'stellar_gen.{room}')
+    for module in LOADED_LATE:
+        import_module(module)
+
+
 @pytest.fixture(scope='module')
 def given():
     "Inputs, where every user of the system may read them"
@@ -60,9 +71,7 @@ def given():
 
     import pandas as pd
 
-    from docs import rooms
     from stellar_gen.data import SpectraStore, sample_paths, sample_spectra
-    from stellar_gen.model import load_model
     from stellar_gen.simulate import simulate
     from stellar_gen.train.learner import prepared_store
     with tempfile.TemporaryDirectory() as name:
@@ -74,11 +83,7 @@ def given():
         simulate(100, seed=0).save(folder / 'store')
         prepared_store(SpectraStore(folder / 'store'), quiet=True)
         sample_spectra().save(folder / 'small')
-        load_model('apogee-16')
-        for room in rooms():  # all that a command loads is loaded once, not in each copy
-            import_module(f'stellar_gen.{room}')
-        for module in LOADED_LATE:
-            import_module(module)
+        load_all()
         folder.chmod(0o755)
         with archive(folder / 'ids.csv'):
             yield folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize('name', ['forked_kills', 'forked_signals'])
+@pytest.mark.parametrize('name', ['forked_kills', 'forked_path', 'forked_signals'])
 def test_in_a_process_of_its_own(name):
     here = Path(__file__).parent
     calm = {key: value for key, value in os.environ.items() if not key.startswith('PYTEST_')}

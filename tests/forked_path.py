@@ -1,4 +1,7 @@
-"The whole way of an astronomer, from names to odd stars, against a server on this machine; killed at every step"
+"""The whole way of an astronomer, from names to odd stars, against a server on this machine; killed at every step
+
+A command is a copy of this process, in which all that commands load is there already.
+"""
 import gzip
 import io
 import os
@@ -10,9 +13,11 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlparse
 from zlib import crc32
 
@@ -21,6 +26,11 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
+from forked_signals import load_all
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, 'fork'), reason='a command is a copy of this process, which needs os.fork'),
+]
 COMMAND = str(Path(sys.executable).with_name('stellar_gen'))
 STARS = 36
 MODEL = 'apogee-16'
@@ -28,6 +38,7 @@ UNKNOWN = '2M23595999-8959599'  # no star of the survey
 LOST = 7                        # row whose file the archive does not have
 OF_THE_README = {8: '2M17335483-2753043', 9: '2M19485057+5005279'}  # rows of the stars that README.md fetches
 PATIENCE = 600                  # s for one command, on a machine with other work
+SOON = .2                       # s after which a command that takes longer is killed
 
 # What a user types, in this order, and what each command makes. A step that calibrates the model would stand before `score`.
 STEPS = {
@@ -146,6 +157,7 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture(scope='module')
 def server():
+    load_all()
     table, files = survey()
     lost = [path for path in files if table.apogee_id[LOST] in path]
     server = Server(table, {path: content for path, content in files.items() if path not in lost})
@@ -155,9 +167,14 @@ def server():
     server.server_close()
 
 
+class Desk(NamedTuple):
+    "A folder to work in, and variables of the environment in which settings name the server"
+    folder: Path
+    variables: dict
+
+
 @pytest.fixture
 def desk(server, tmp_path):
-    "A folder to work in, and an environment whose settings name the server"
     settings = tmp_path / 'settings' / 'astropy'
     settings.mkdir(parents=True)
     addresses = dict(sas_url=f'{server.url}/sas', skyserver_url=server.url, simbad_url=server.url)
@@ -165,49 +182,74 @@ def desk(server, tmp_path):
     (settings / 'stellar_gen.cfg').write_text('\n'.join(['[archive]', *lines]) + '\n')
     folder = tmp_path / 'desk'
     folder.mkdir()
-    return folder, os.environ | dict(XDG_CONFIG_HOME=str(settings.parent), NO_PROXY='*')
+    return Desk(folder, dict(XDG_CONFIG_HOME=str(settings.parent), NO_PROXY='*'))
 
 
-def run(desk, *args):
-    "A command that runs to its end"
-    folder, environment = desk
-    return subprocess.run([COMMAND, *map(str, args)], cwd=folder, env=environment, capture_output=True, text=True,
-                          timeout=PATIENCE)
+def as_command(desk, args, said):
+    "Go on as a command in a process of its own, whose words go into a file"
+    from stellar_gen.archive import conf
+    from stellar_gen.cli import main
+    status = 1
+    try:
+        os.chdir(desk.folder)
+        os.environ.update(desk.variables)
+        conf.reload()  # settings, from the files of these variables
+        words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(words, 2)
+        sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', buffering=1, closefd=False)
+        sys.argv = ['stellar_gen', *map(str, args)]
+        main()
+        status = 0
+    except SystemExit as end:
+        status = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
-def kill(desk, args, when):
-    "Start a command and kill it in the moment when something is so; how it ended"
-    folder, environment = desk
+def run(desk, *args, until=lambda seconds: False):
+    "How a command ends, and the lines that it says; it is killed where `until` is true of the seconds it took"
+    said = desk.folder.with_name('said')
     start = time.time()
-    process = subprocess.Popen([COMMAND, *args], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not when(time.time() - start) and time.time() - start < PATIENCE:
+    child = os.fork()
+    if not child:
+        as_command(desk, args, said)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), said.read_text().splitlines()
+        if until(time.time() - start) or time.time() - start > PATIENCE:
+            os.kill(child, signal.SIGKILL)
         time.sleep(.01)
-    process.send_signal(signal.SIGKILL)
-    return process.wait()
 
 
 # ----------------------------------------------------------------------------------------------------------------- the tests
 def test_from_names_to_odd_stars(server, desk):
     "Each command is killed half way and run again; nothing is lost, and one name too many costs a line"
-    folder, _ = desk
+    folder = desk.folder
     names = server.table.apogee_id.tolist()
     (folder / 'stars.txt').write_text('\n'.join(['# giants of a cluster', *names, UNKNOWN]) + '\n')
     half_way = {
         'fetch': lambda seconds: server.fetched() >= STARS // 3,
         'ingest': lambda seconds: (folder / 'store').exists() or seconds > 10,
-        'score': lambda seconds: seconds > 3,
-        'report': lambda seconds: seconds > 3,
+        'score': lambda seconds: seconds > SOON,
+        'report': lambda seconds: seconds > SOON,
     }
     server.slowly = .1
     for step, (made, args) in STEPS.items():
-        assert kill(desk, args, half_way[step]) == -signal.SIGKILL, f'{step} was over before it was killed'
+        assert run(desk, *args, until=half_way[step])[0] == -signal.SIGKILL, f'{step} was over before it was killed'
         server.slowly = 0.
         if step in ('score', 'report'):
             assert not (folder / made).is_file(), f'{step} leaves half a file'
-        done = run(desk, *args)
-        assert done.returncode == (step == 'fetch') and 'Traceback' not in done.stderr, f'{step}: {done.stderr[-2000:]}'
+        status, lines = run(desk, *args)
+        assert status == (step == 'fetch') and 'Traceback' not in str(lines), f'{step}: {lines[-20:]}'
         if step == 'fetch':
-            check_fetched(server, folder, done.stderr.splitlines())
+            check_fetched(server, folder, lines)
     here = [name for name in names if name != names[LOST]]
     check_results(folder, here)
 
@@ -239,24 +281,24 @@ def check_results(folder, names):
     assert ranked.apogee_id[0] in (folder / 'gallery' / 'report.html').read_text()
 
 
-def test_one_star_by_its_name(desk, server):
+def test_one_star_by_its_name(desk):
     "Simbad knows the name, SkyServer the telescope, the archive the file; a name that nobody knows is one line"
-    done = run(desk, 'star', 'Arcturus')
-    assert done.returncode == 0, done.stderr[-2000:]
-    made = desk[0] / '2M14153968+1910558'
+    status, lines = run(desk, 'star', 'Arcturus')
+    assert status == 0, lines[-20:]
+    made = desk.folder / '2M14153968+1910558'
     assert pd.read_csv(made / 'star.csv').apogee_id.tolist() == ['2M14153968+1910558']
     page = (made / 'star.html').read_text()
     assert '<h1>Arcturus</h1>' in page and 'data:image/png' in page
-    nobody = run(desk, 'star', 'Arcturuss')
-    assert (nobody.returncode, nobody.stderr) == (1, 'stellar_gen: Arcturuss: unknown to Simbad\n')
+    assert run(desk, 'star', 'Arcturuss') == (1, ['stellar_gen: Arcturuss: unknown to Simbad'])
 
 
 def test_a_cone(desk, server):
-    "All stars of a part of the sky, and none of the others"
-    cone = ['--cone', '132.05', '11.05', '0.2']
-    done = run(desk, 'fetch', *cone, '--out', 'cone', '-q')
+    "All stars of a part of the sky, and none of the others; by the installed command, as a shell runs it"
+    cone = ['--cone', '132.05', '11.05', '0.2', '--out', 'cone', '-q']
+    done = subprocess.run([COMMAND, 'fetch', *cone], cwd=desk.folder, env=os.environ | desk.variables, capture_output=True, text=True,
+                          timeout=PATIENCE)
     near = server.table[np.hypot((server.table.ra - 132.05) * np.cos(np.deg2rad(11.05)), server.table.dec - 11.05) < .2]
-    found = sorted(p.name for p in (desk[0] / 'cone').rglob('*.fits'))
+    found = sorted(p.name for p in (desk.folder / 'cone').rglob('*.fits'))
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(found) == len(near) > 2 and all(any(name in file for file in found) for name in near.apogee_id)
 
@@ -277,7 +319,7 @@ def test_commands_of_the_readme(desk, root):
     commands = [shlex.split(line, comments=True) for line in block.splitlines() if line]
     assert len(commands) >= 12 and all(words[0] == 'stellar_gen' for words in commands)
     for _, command, *args in commands:
-        done = run(desk, command, *args, *QUICKLY.get(command, []))
-        assert done.returncode == 0 and 'Traceback' not in done.stderr, f'{command} {args}: {done.stderr[-2000:]}'
+        status, lines = run(desk, command, *args, *QUICKLY.get(command, []))
+        assert status == 0 and 'Traceback' not in str(lines), f'{command} {args}: {lines[-20:]}'
         if '--out' in args:
-            assert (desk[0] / args[args.index('--out') + 1]).exists()
+            assert (desk.folder / args[args.index('--out') + 1]).exists()
