@@ -13,7 +13,7 @@ import pytest
 ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
-LESSONS = ('tour', '00ca_columns')  # quick ones
+LESSONS = ('tour', '00ca_columns', '08c_packed')  # quick ones
 
 
 def sh(*args, **kwargs):
