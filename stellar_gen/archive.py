@@ -443,7 +443,7 @@ def _flaw(path, name, sha1):
         try:
             _fits(path, partial(_check_named, name))
         except ValueError as e:
-            return _line(e).split(': ', 1)[1]
+            return _line(e).split(': ', 1)[1].removesuffix(': download it again')
     return ''
 
 # %% ../nbs/00f_archive.ipynb #b8a24af0
@@ -651,14 +651,30 @@ def apogee_sql(
     return f'SELECT {limit}{" ".join(columns.split())} FROM {table}{condition}'
 
 # %% ../nbs/00f_archive.ipynb #d0d3b403
-def _answer(name, ask: Callable):
-    "The answer of a service, or an error of one line"
+_BROKEN = {  # what clients say of a connection, in lower case, and what it means
+    'resolve': 'its name is unknown here',
+    'not known': 'its name is unknown here',
+    'refused': 'the connection is refused',
+    'timed out': 'nothing came in time',
+    'timeout': 'nothing came in time',
+    'unreachable': 'the network is unreachable',
+}
+
+def _why_none(error):
+    "Why a service did not answer, in a few words and without the query"
+    said = _line(error)
+    known = next((words for mark, words in _BROKEN.items() if mark in said.lower()), '')
+    return known or re.sub(r'\S*(?:https?://|\?cmd=)\S*', '', said)[:120].strip()
+
+def _answer(name, ask: Callable, what='its tables'):
+    "The answer of a service about something, or an error of one line"
     import requests
     from astroquery.exceptions import InvalidQueryError, RemoteServiceError, TimeoutError
     try:
         return ask()
     except (requests.RequestException, InvalidQueryError, RemoteServiceError, TimeoutError, OSError) as e:
-        raise ConnectionError(f'{name}: no answer ({_line(e)[:200]})') from e
+        why = f'no answer about {what} ({_why_none(e)})'
+        raise ConnectionError(f'{name}: {why}: check the network, and try again') from e
 
 # %% ../nbs/00f_archive.ipynb #2d9fea47
 _NOT_NOW = (429, 502, 503, 504)  # answers of a service that is busy or out of order
@@ -692,7 +708,7 @@ def query_sql(
         return SDSS.query_sql_async(sql, data_release=release, cache=False)
 
     with sdss.set_temp('skyserver_baseurl', conf.skyserver_url):
-        response = _answer(conf.skyserver_url, ask)
+        response = _answer(conf.skyserver_url, ask, f'the tables of DR{release}')
     if response.status_code in _NOT_NOW:
         raise ConnectionError(f'{conf.skyserver_url}: no answer (status {response.status_code})')
     text = response.text.strip()
@@ -721,7 +737,7 @@ def query_vizier(
     def ask():
         return service.query_constraints(catalog=catalog, cache=False, **constraints)
 
-    found = _answer(conf.vizier_url, ask)
+    found = _answer(conf.vizier_url, ask, catalog)
     return found[0] if len(found) else Table()
 
 # %% ../nbs/00f_archive.ipynb #7ccd5b76

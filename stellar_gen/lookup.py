@@ -77,9 +77,9 @@ def _asked(sql, release):
     for attempt in range(_TRIES):
         try:
             return as_frame(query_sql(sql, release))
-        except ConnectionError:
+        except ConnectionError as e:
             if attempt == _TRIES - 1:
-                raise
+                raise ConnectionError(f'{e}; or look up in the survey\'s allStar on disk: give it as catalog') from e
             time.sleep(_PAUSE)
 
 # %% ../nbs/00fa_lookup.ipynb #8b04541d
@@ -164,12 +164,12 @@ def _ask_simbad(adql):
         try:
             return Mirror().query_tap(adql)
         except DALAccessError as e:
-            raise ConnectionError(f'{conf.simbad_url}: {_line(e)}') from e
+            raise ConnectionError(_line(e)) from e
 
 def _resolved(name):
     "What Simbad knows of a star; None if nothing"
     adql = _ADQL.format(name.strip().replace("'", "''"))
-    found = as_frame(_answer(conf.simbad_url, lambda: _ask_simbad(adql)))
+    found = as_frame(_answer(conf.simbad_url, lambda: _ask_simbad(adql), f'the name {name}'))
     if not len(found):
         return None
     twomass = [_TWOMASS.fullmatch(identifier) for identifier in found['id'].astype(str)]

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import io
 import itertools
+import math
 import os
 import re
 import shutil
@@ -247,6 +248,37 @@ def _fits_bytes(path: Path) -> bytes:
         raise EOFError(f'its {len(raw):,} bytes are no whole number of blocks')
     return raw
 
+_CARD = 80  # bytes of a line of a header
+
+def _promised(raw: bytes) -> int:
+    "Bytes that a FITS file has by its headers, up to the HDU in which it ends; 0 where no header says so"
+    start = 0
+    while start < len(raw):
+        end = next((at for at in range(start, len(raw), _CARD) if raw[at:at + _CARD].strip() == b'END'), None)
+        if end is None:
+            return 0
+        cards = fits.Header.fromstring(raw[start:end + _CARD])
+        shape = [cards[f'NAXIS{k}'] for k in range(1, cards['NAXIS'] + 1)]
+        values = cards.get('GCOUNT', 1) * (cards.get('PCOUNT', 0) + math.prod(shape)) if shape else 0
+        size = max(abs(cards['BITPIX']) // 8 * values, 0)
+        start = _whole_blocks(end + _CARD) + _whole_blocks(size)
+    return start
+
+def _whole_blocks(size: int) -> int:
+    "Bytes of the blocks that so many bytes take"
+    return -(-size // _BLOCK) * _BLOCK
+
+def _cut_off(path: Path) -> str:
+    "How much of a truncated FITS file is there"
+    size = path.stat().st_size
+    if _is_gzip(path):
+        return f'its {size:,} bytes of gzip end too early'
+    try:
+        promised = _promised(path.read_bytes())
+    except (KeyError, TypeError, ValueError, fits.VerifyError):
+        promised = 0
+    return f'{size:,} of {promised:,} or more bytes' if promised > size else f'its {size:,} bytes end too early'
+
 def _read_checked(name: Path, opened: fits.HDUList, read: Callable, told: list) -> Any:
     "What `read` returns of an open file; raises where an HDU that it has read has another checksum"
     hdus: list = []
@@ -281,8 +313,9 @@ def _fits(
         if isinstance(e, ValueError) and str(e).startswith(f'{name}:'):
             raise
         said = _line(e)
-        cut = isinstance(e, EOFError) or any(word in said for word in _CUT_SHORT)
-        raise ValueError(f'{name}: {"truncated" if cut else "damaged or unreadable"} FITS file ({said})') from e
+        if isinstance(e, EOFError) or any(word in said for word in _CUT_SHORT):
+            raise ValueError(f'{name}: truncated FITS file ({_cut_off(path)}): download it again') from e
+        raise ValueError(f'{name}: damaged or unreadable FITS file ({said})') from e
 
 # %% ../../nbs/00b_files.ipynb #d678bb49
 _NO_MAGNITUDE = 99     # mag: the survey writes 99.99 or 99.999 where there is none
