@@ -226,7 +226,7 @@ def _model_folder(path) -> Path:
     return path
 
 # %% ../nbs/04b_model.ipynb #9bab03a2
-_COPY_AGAIN = 'copy the whole folder again, or train the model again'
+_COPY_AGAIN = 'copy the whole folder again, or make it again by the command that wrote it (train or calibrate)'
 _SAY_WHAT_TO_DO = (' again', 'use the stellar_gen')
 
 def _check_seal(folder: Path, config: dict) -> None:
@@ -251,7 +251,7 @@ def _read_config(folder: Path) -> dict:
     config = json.loads((folder / _CONFIG).read_text(encoding='utf-8'))
     if config['format'] != FORMAT:
         raise ValueError(f'its format is {config["format"]}, this stellar_gen reads {FORMAT}: '
-                         'train it again, or use the stellar_gen it was made with')
+                         'train or calibrate it again, or use the stellar_gen it was made with')
     _check_seal(folder, config)
     if not isinstance(config['info'], dict):
         raise ValueError(f'the info in its {_CONFIG} is no dictionary')
