@@ -178,7 +178,7 @@ def plot_latents(
         else:
             marker = _MARKERS[k % len(_MARKERS)]
             ax.scatter(*xy[these].T, s=45, marker=marker, c=f'C{k}', linewidths=1, label=name)
-    ax.set(xlabel='first principal component of the latents', ylabel='second')
+    ax.set(xlabel='first principal component of the latents', ylabel='second principal component')
     ax.legend(fontsize=7)
     return fig
 
@@ -304,16 +304,17 @@ def _how_sure(flagged: pd.Series, p_values: pd.Series) -> str:
                 'The line in the figure is the cut.')
     if p_values.empty:
         return 'No star has a score.'
-    return (f'A single odd star among {len(p_values):,} is flagged from p = {_FDR / len(p_values):.1g} down; '
-            f'the least p here is {p_values.min():.1g}.')
+    n = len(p_values)
+    return (f'The smallest p is {p_values.min():.1g}. Among {n:,} stars some have a small p by chance: one star alone '
+            f'is flagged if its p is {_FDR / n:.1g} or less, which is {_FDR:.0%} divided by {n:,}.')
 
 def _headline(flagged: int, scored: int) -> str:
     "How many stars do not fit, of how many"
     if scored == 1:
-        return 'The star does not fit' if flagged else 'The star fits'
+        return 'The star does not fit' if flagged else 'The star is not flagged'
     if flagged:
         return f'{flagged:,} of {scored:,} stars {"does" if flagged == 1 else "do"} not fit'
-    return f'All {scored:,} stars fit' if scored else 'No star has a score'
+    return f'No star of {scored:,} is flagged at {_FDR:.0%} false discoveries' if scored else 'No star has a score'
 
 def _first(scores: pd.DataFrame) -> First:
     "How many stars, how sure, and what to be wary of"
@@ -335,7 +336,7 @@ def _kinds(scores: pd.DataFrame) -> list[dict]:
 
 # %% ../nbs/08e_report.ipynb #0c39216e
 _PRESETS = {  # x, y, their labels, and which axes run backwards
-    'latents': ('map_1', 'map_2', 'first principal component of the latents', 'second', ''),
+    'latents': ('map_1', 'map_2', 'first principal component of the latents', 'second principal component', ''),
     'Kiel diagram': ('teff', 'logg', 'Teff (K)', 'log g (dex)', 'xy'),
     'metallicity': ('fe_h', 'alpha_m', '[Fe/H] (dex)', '[alpha/M] (dex)', ''),
     'sky': ('ra', 'dec', 'right ascension (degrees)', 'declination (degrees)', 'x'),

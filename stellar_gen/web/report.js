@@ -2,6 +2,7 @@
 const page = JSON.parse(document.getElementById('page').textContent)
 const spectra = JSON.parse(document.getElementById('spectra').textContent)
 const $ = id => document.getElementById(id)
+const BAR = 15  // CSS pixels of a scroll bar
 const narrow = matchMedia('(max-width: 62rem)')
 let parts      // Bokeh's models, by name
 let current    // slot of the chosen star
@@ -94,7 +95,7 @@ const FACTS = [
     ['rank', v => `rank ${v}`], ['anomaly', v => `anomaly ${v.toFixed(1)} sigma`], ['p_value', v => `p = ${v.toExponential(1)}`],
     ['snr', v => `S/N ${v.toFixed(0)}`], ['chi2', v => `reduced chi-square ${v.toFixed(2)}`], ['type', v => v],
     ['teff', v => `Teff ${v.toFixed(0)} K`], ['logg', v => `log g ${v.toFixed(2)}`], ['fe_h', v => `[Fe/H] ${v.toFixed(2)}`],
-    ['group', v => v], ['nearest', v => `nearest normal star ${v}`],
+    ['group', v => v], ['nearest', v => `most like the normal stars ${v.split(' ').join(', ')}`],
 ]
 const known = v => v !== '' && v !== null && v !== undefined && !Number.isNaN(v)
 
@@ -504,9 +505,19 @@ function plane(figure, name, stay = false) {  // `stay`: where one has zoomed to
     live?.moved(figure)
 }
 
-function columns() {  // fewer on a telephone
-    const few = ['rank', 'apogee_id', 'anomaly', 'kind', 'vote']
-    for (const c of parts.table.columns) c.visible = !narrow.matches || few.includes(c.field)
+const WANTED = ['rank', 'apogee_id', 'anomaly', 'kind', 'p_value', 'vote', 'snr', 'chi2', 'cause', 'group', 'type', 'teff', 'reason']
+
+function columns() {  // those that are whole: the most wanted first, fewer on a telephone
+    let room = document.querySelector('.part.table').clientWidth - (narrow.matches ? 0 : BAR)
+    const shown = new Set()
+    for (const field of WANTED) {
+        const c = parts.table.columns.find(c => c.field === field)
+        if (c && c.width <= room) {
+            shown.add(field)
+            room -= c.width
+        }
+    }
+    for (const c of parts.table.columns) c.visible = shown.has(c.field)
     parts.table.height = narrow.matches ? 340 : 640
 }
 
@@ -575,7 +586,7 @@ function listen() {
     $('theme').addEventListener('click', () =>
         paint(parts.document, document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'))
     document.addEventListener('keydown', onKey)
-    narrow.addEventListener('change', columns)
+    addEventListener('resize', columns)
     parts.said.forEach(label => label.properties.text.change.connect(() => { $('measured').textContent = label.text }))
     parts.source.selected.properties.indices.change.connect(onChoice)
 }
