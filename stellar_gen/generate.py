@@ -179,7 +179,7 @@ def _away(model, z):
     "Which latents (n,) are farther from all normal stars than nearly all of these are from each other"
     scale = model.reference.latents.std(0)
     normal, drawn = ((latents / scale).astype(np.float32) for latents in (model.reference.latents, z))
-    usual = nearest(normal, normal, 1, own=True).distance
+    usual = nearest(normal, normal, 1, np.arange(len(normal))).distance
     return nearest(drawn, normal, 1).distance[:, 0] > np.quantile(usual, _APART)
 
 def _among_stars(model, prior, y, seed):

@@ -34,14 +34,13 @@ def halves_of(
     return rows % 2
 
 def cross_fitted(
-    both: np.ndarray,  # What the fits to the two halves say of stars (2,N,...)
-    own: bool,         # Whether the stars are the normal ones themselves, in their order
+    both: np.ndarray,               # What the fits to the two halves say of stars (2,N,...)
+    own: np.ndarray | None = None,  # Row numbers of the stars among the normal ones (N,), where they are such
 ) -> np.ndarray:       # (N,...)
-    "For a normal star the fit to the half that does not hold it, for any other the mean of both"
-    if not own:
+    "For normal stars the fit to the half that does not hold them, for others the mean of both"
+    if own is None:
         return both.mean(0)
-    rows = np.arange(both.shape[1])
-    return both[1 - halves_of(rows), rows]
+    return both[1 - halves_of(own), np.arange(both.shape[1])]
 
 # %% ../../nbs/05c_reference.ipynb #e1a86d51
 class Sample(NamedTuple):
@@ -91,12 +90,16 @@ def nearest(
     position: np.ndarray,  # Of the stars (N,L+D+1)
     among: np.ndarray,     # Of the normal stars (R,L+D+1)
     k: int,                # How many; fewer where there are no more
-    own: bool = False,     # Whether the stars are the normal ones: then none is its own neighbour
+    own: np.ndarray | None = None,  # Row numbers of the stars among the normal ones (N,): none is its own neighbour
 ) -> Neighbours:
     "Nearest neighbours by Euclidean distance"
     from sklearn.neighbors import NearestNeighbors
-    search = NearestNeighbors(n_neighbors=min(k, len(among) - own), algorithm='brute').fit(among)
-    distance, rows = search.kneighbors(None if own else position)
+    wanted = min(k + (own is not None), len(among))
+    distance, rows = NearestNeighbors(n_neighbors=wanted, algorithm='brute').fit(among).kneighbors(position)
+    if own is not None:
+        itself = rows == own[:, None]                   # (N,k+1)
+        itself[~itself.any(1), -1] = True               # a star that is farther away: the farthest goes
+        distance, rows = (x[~itself].reshape(len(x), -1) for x in (distance, rows))
     return Neighbours(distance.astype(np.float32), rows)
 
 # %% ../../nbs/05c_reference.ipynb #37a9c1a3
@@ -116,8 +119,7 @@ def deviations(
     return out
 
 # %% ../../nbs/05c_reference.ipynb #4441f20c
-NEAREST = 10            # neighbours whose mean distance is taken
-ENOUGH_SPACINGS = 1000  # normal stars whose distances say what is usual
+NEAREST = 10  # neighbours whose mean distance is taken
 
 def mean_distance(near: Neighbours) -> np.ndarray:  # (N,)
     "Mean distance of the nearest normal stars"
@@ -153,7 +155,7 @@ class Density:
     def unlikely(
         self,
         latents: np.ndarray,  # (N,L)
-        own: bool = False,    # Whether they are those of the normal stars
+        own: np.ndarray | None = None,  # Row numbers of the stars among the normal ones (N,), where they are such
     ) -> np.ndarray:          # (N,2)
         "Half the squared Mahalanobis distance from all normal stars; minus the logarithm of the mixture's density"
         scaled = (latents - self.mean[:, :, None]) @ self.root         # (2,1+C,N,L)
@@ -194,9 +196,9 @@ class NormalStars:
         return self.density.mean.shape[-1]
 
     @cached_property
-    def spacing(self) -> np.ndarray:  # (R,), R at most `ENOUGH_SPACINGS`
+    def spacing(self) -> np.ndarray:  # (R,)
         "Mean distance of the nearest to normal stars"
-        return mean_distance(nearest(self.position[:ENOUGH_SPACINGS], self.position, NEAREST, own=True))
+        return mean_distance(nearest(self.position, self.position, NEAREST, np.arange(len(self.position))))
 
     @classmethod
     def fit(cls, sample: Sample) -> 'NormalStars':
@@ -208,8 +210,8 @@ class NormalStars:
 
     def compare(
         self,
-        sample: Sample,     # Stars
-        own: bool = False,  # Whether they are the normal stars themselves
+        sample: Sample,                 # Stars
+        own: np.ndarray | None = None,  # Their row numbers among the normal ones (N,), where they are such
     ) -> Comparison:
         "Stars beside the normal stars that are like them"
         position = positions(sample) / self.scale
@@ -258,7 +260,7 @@ class Rule:
     def logits(
         self,
         features: np.ndarray,  # (N,F)
-        own: bool = False,     # Whether they are those of the normal stars
+        own: np.ndarray | None = None,  # Row numbers of the stars among the normal ones (N,), where they are such
     ) -> np.ndarray:           # (N,1+K)
         "Logarithms of the odds of the classes, but for a constant"
         return cross_fitted(features @ self.weight.transpose(0, 2, 1) + self.bias[:, None], own)
@@ -420,8 +422,8 @@ def learned_rule(
     seed: int,                   # Of the injected anomalies
 ) -> Rule:
     "A rule that tells injected anomalies from normal stars, and from each other"
-    features = [stars.compare(normal.sample, own=True).features]
     rows = [np.arange(len(normal.ready))]
+    features = [stars.compare(normal.sample, rows[0]).features]
     for kind in kinds:
         odd, of_stars = injected(model, normal, kind, seed)
         features.append(stars.compare(odd).features)
@@ -481,6 +483,7 @@ def put_aside(
 
 # %% ../../nbs/05c_reference.ipynb #2e59c9f0
 NAMED_NEIGHBOURS = 3  # normal stars that a judgement names
+UNNAMED = ('', 'nan', 'None', '<NA>')  # ids of stars that have none
 ALONE = 0.05          # false alarms that chi-square alone may add to the others, as a share of them
 LARGE = 10_000        # numbers in an array from which on half precision is worth it
 
@@ -573,13 +576,54 @@ class Reference:
             raise ValueError(f'the model\'s reference holds {", ".join(unknown[:5])}, unknown here: '
                              'import what registers them, or run calibrate')
 
+    @cached_property
+    def rows_of(self) -> dict[str, list[int]]:
+        "Row numbers of the normal stars by their ids"
+        found: dict[str, list[int]] = {}
+        for row, name in enumerate(self.ids):
+            found.setdefault(name, []).append(row)
+        return found
+
+    def own_rows(
+        self,
+        sample: Sample,   # Stars
+        ids: list[str],   # Their ids (N,)
+    ) -> np.ndarray:      # (N,), -1 for a star that is none of them
+        "Row numbers of stars among the normal ones; where a star has several spectra, of the most similar"
+        position = positions(sample) / self.stars.scale
+        own = np.full(len(ids), -1)
+        for star, name in enumerate(ids):
+            rows = self.rows_of.get(name, []) if name not in UNNAMED else []
+            if rows:
+                apart = ((self.stars.position[rows] - position[star])**2).sum(1)
+                own[star] = rows[apart.argmin()]
+        return own
+
     def judge(
         self,
-        sample: Sample,  # Stars
+        sample: Sample,                # Stars
+        ids: list[str] | None = None,  # Their ids (N,), if they have any: none helps to judge itself
     ) -> Judgement:
         "How odd stars are beside the normal ones"
-        compared = self.stars.compare(sample)
-        logits = self.rule.logits(compared.features)
+        judged = self._judged(sample, None)
+        own = self.own_rows(sample, ids or [])
+        known = np.flatnonzero(own >= 0)
+        if len(known):
+            again = self._judged(sample.rows(known), own[known])
+            for values, better in zip(judged[:-1], again[:-1]):
+                values[known] = better
+            for star, names in zip(known, again.nearest):
+                judged.nearest[star] = names
+        return judged
+
+    def _judged(
+        self,
+        sample: Sample,           # Stars
+        own: np.ndarray | None,   # Their row numbers among the normal ones (N,), where they are such
+    ) -> Judgement:
+        "How odd stars are, all of them normal ones or none"
+        compared = self.stars.compare(sample, own)
+        logits = self.rule.logits(compared.features, own)
         votes = votes_of(logits, compared)
         beside = self.levels.log_p(surprise(votes, self.votes), compared.neighbours.rows)
         alone = log_tail(self.log_chi2, compared.log_chi2) - np.log(ALONE)
@@ -674,8 +718,9 @@ def fit_reference(
     enough = len(normal.ready) >= ENOUGH_TO_LEARN
     stars = NormalStars.fit(sample)
     rule, known = rule_for(model, stars, normal, kinds, seed)
-    compared = stars.compare(sample, own=True)
-    votes = votes_of(rule.logits(compared.features, own=True), compared)
+    own = np.arange(len(normal.ready))
+    compared = stars.compare(sample, own)
+    votes = votes_of(rule.logits(compared.features, own), compared)
     usual = {name: np.sort(score) for name, score in votes.items()}
     levels = Levels.fit(surprise(votes, usual), compared.neighbours.rows)
     odd = put_aside(votes, compared.distance) & enough
@@ -683,13 +728,36 @@ def fit_reference(
     log_chi2 = np.sort(compared.log_chi2)
     return Reference(ids, indicators, known, int(sample.n_pix.min()), stars, rule, usual, levels, log_chi2), odd
 
-FEWEST_NORMAL = 10  # stars to calibrate with
+def ids_of(spectra: Spectra) -> list[str] | None:
+    "`apogee_id` of each star, if there is such a column"
+    return spectra.meta.apogee_id.astype(str).tolist() if 'apogee_id' in spectra.meta else None
 
 def names_of(ready: Spectra) -> list[str]:
     "`apogee_id`, or row numbers where there is none"
-    if 'apogee_id' in ready.meta:
-        return ready.meta.apogee_id.astype(str).tolist()
-    return [f'row {i}' for i in range(len(ready))]
+    return ids_of(ready) or [f'row {i}' for i in range(len(ready))]
+
+# %% ../../nbs/05c_reference.ipynb #6e24b453
+FEWEST_NORMAL = 10  # different stars to calibrate with
+
+def different_stars(
+    spectra: Spectra,
+) -> int:
+    "How many stars differ in their id and in their flux"
+    ids = ids_of(spectra) or []
+    unnamed = len(spectra) - sum(name not in UNNAMED for name in ids)
+    named = len({name for name in ids if name not in UNNAMED})
+    return min(named + unnamed, len({flux.tobytes() for flux in spectra.flux}))
+
+def check_different(
+    spectra: Spectra,   # Normal stars
+) -> None:
+    "Raise a ValueError where there are too few different stars to calibrate with"
+    stars = different_stars(spectra)
+    if stars < FEWEST_NORMAL:
+        several = f'{len(spectra)} spectra of {stars} star{"" if stars == 1 else "s"}'
+        which = f'{stars} normal stars' if stars == len(spectra) else several
+        raise ValueError(f'{which} are too few to calibrate with: give at least {FEWEST_NORMAL} different stars, '
+                         'better some hundred')
 
 # %% ../../nbs/05c_reference.ipynb #79987617
 def calibrate(
@@ -704,8 +772,6 @@ def calibrate(
     kinds = [kind_on(kind, ready.grid).name for kind in (kinds_on(ready.grid) if kinds is None else kinds)]
     labels = np.concatenate([part.labels for part in parts]) if model.net.labels else None
     usable = (ready.ivar > 0).any(1) & (ready.snr() > 0)
-    if usable.sum() < FEWEST_NORMAL:
-        raise ValueError(f'{usable.sum()} normal stars are too few to calibrate the score: '
-                         f'give at least {FEWEST_NORMAL}')
+    check_different(ready[usable])
     model.reference = Reference.fit(model, ready[usable], some_labels(labels, usable), kinds, seed)
     return model

@@ -23,7 +23,7 @@ from ..vae.losses import log_likelihood
 from ..model import AsRead, Prepared, prepared, read, result_table, through, TrainedModel
 from .measures import indicator_names, measure, measured, Measures
 from .reasons import explain_stars, kinds_to_try, LEAST_SHARE, Reason, Seen, seen_by
-from .reference import compared_of, Judgement, Reference
+from .reference import compared_of, ids_of, Judgement, Reference
 
 # %% ../../nbs/05d_scoring.ipynb #d81a58a8
 def _sigma(log_p: np.ndarray) -> np.ndarray:
@@ -81,7 +81,8 @@ def judge(
 ) -> Judgement:
     "How odd stars are"
     indicators, latents = (np.where(ok[:, None], x, 0) for x in (found.indicators, found.latents))
-    return reference.judge(compared_of(spectra, found._replace(indicators=indicators, latents=latents)))
+    sample = compared_of(spectra, found._replace(indicators=indicators, latents=latents))
+    return reference.judge(sample, ids_of(spectra))
 
 def detail_columns(
     names: list[str],  # Of the indicators
