@@ -7,6 +7,7 @@ __all__ = ['FEWEST_RELEARNED', 'FEWEST_SHIFTED', 'MOST_LABELLED', 'read_labels',
            'shift_labels', 'Learned', 'match_catalog', 'learn_catalog']
 
 # %% ../../nbs/06c_catalog.ipynb #2416bc9c
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -111,20 +112,47 @@ def _rows_by_position(meta, catalog, radius):
         row[left.index[pairs.left]] = right.index[pairs.right]
     return row
 
+def _of_one_star(meta, catalog, name):
+    "The catalog, where rows of one star say the same: those of the highest S/N, or nothing where they disagree"
+    if 'apogee_id' not in meta or 'apogee_id' not in catalog:
+        return catalog
+    wanted = catalog.apogee_id.isin(set(_identified(meta.apogee_id)) - {''})
+    several = wanted & catalog.apogee_id.duplicated(keep=False)
+    stars = catalog[several].groupby('apogee_id')
+    if not len(stars):
+        return catalog
+    if 'snr' in catalog:
+        warnings.warn(f'{name}: {len(stars):,} stars have several rows: the row of the highest snr counts',
+                      stacklevel=3)
+        return catalog
+    labels = _labels_of(catalog)
+    differ = stars[labels].nunique().gt(1).any(axis=1)
+    catalog.loc[several, labels] = stars[labels].transform('first')
+    catalog.loc[catalog.apogee_id.isin(differ.index[differ]), labels] = np.nan
+    if differ.any():
+        warnings.warn(f'{name}: {differ.sum():,} stars have several rows with different labels, and are left out: '
+                      'keep one row for each, or add a column snr, whose highest counts', stacklevel=3)
+    return catalog
+
+def _labels_of(catalog):
+    "Names of the labels in a table of `read_labels`"
+    return [name for name in catalog if name not in ('apogee_id', *_POSITION, 'snr')]
+
 def match_labels(
     meta: pd.DataFrame,     # What is known of the spectra (N rows): `apogee_id`; `ra` and `dec` (deg) if they are known
     catalog: pd.DataFrame,  # From `read_labels`
     radius: float = 1.,     # Largest separation, arcsec
+    name: str = 'the catalog',  # What to call it in a warning
 ) -> Matched:               # Labels of the spectra
     "Labels of the catalog for spectra of its stars"
     meta = meta.reset_index(drop=True)
     if 'snr' in catalog:
         catalog = catalog.sort_values('snr', ascending=False, kind='stable')
-    catalog = catalog.reset_index(drop=True)
+    catalog = _of_one_star(meta, catalog.reset_index(drop=True), name)
     row = _rows_by_id(meta, catalog)
     others = np.flatnonzero(row < 0)
     row[others] = _rows_by_position(meta.iloc[others].reset_index(drop=True), catalog, radius)
-    labels = catalog.drop(columns=['apogee_id', *_POSITION, 'snr'], errors='ignore')
+    labels = catalog[_labels_of(catalog)]
     by_position = int((row[others] >= 0).sum())
     return Matched(labels.reindex(row).reset_index(drop=True), len(meta) - len(others), by_position)
 
@@ -207,6 +235,32 @@ class Learned(NamedTuple):
         moved = [_moved(label, shift) for label, shift in self.shifts.items() if shift]
         return f'zero points from {self.stars:,} spectra: {", ".join(moved) or "none is off"}'
 
+def _example(table):
+    "An identifier of a table, or that there is none"
+    names = _identified(table.apogee_id) if 'apogee_id' in table else []
+    return next((name for name in names if name), 'nothing')
+
+def _why_few(meta, catalog, matched):
+    "Why so few spectra have labels"
+    if matched.by_id or matched.by_position:
+        return f'the numbers in {", ".join(matched.labels)} are missing for the others, or the star is another'
+    looked_for = ' and position' if _with_position(meta).size and _with_position(catalog).size else ''
+    first = f'the first is {_example(catalog)} there, {_example(meta)} in the spectra'
+    return f'looked for by apogee_id{looked_for}: {first}'
+
+def _often_known(matched, columns, fewest, name):
+    "Labels that enough spectra have; others are an error if they were named, and left out with a warning if not"
+    known = matched.labels.notna().sum()
+    rare = known[known < fewest]
+    if not len(rare):
+        return matched
+    counted = ', '.join(f'{label} ({n})' for label, n in rare.items())
+    said = f'fewer than {fewest} of {len(matched.labels):,} spectra have a number for {counted}'
+    if columns is not None:
+        raise ValueError(f'{name}: {said}: name other columns')
+    warnings.warn(f'{name}: {said}: left out', stacklevel=3)
+    return matched._replace(labels=matched.labels.drop(columns=rare.index))
+
 def match_catalog(
     meta: pd.DataFrame,                     # What is known of the spectra (N rows)
     path,                                   # A catalog, as `read_catalog` reads it
@@ -215,12 +269,15 @@ def match_catalog(
     fewest: int = FEWEST_SHIFTED,           # Spectra with a label that there must be
 ) -> Matched:                               # Labels of the spectra
     "Labels that a catalog has for spectra; an error where these are too few"
-    matched = match_labels(meta, read_labels(path, columns), radius)
+    name = _printable(path)
+    catalog = read_labels(path, columns)
+    matched = match_labels(meta, catalog, radius, name)
     if (n := int(matched.known.sum())) < fewest:
-        raise ValueError(f'{_printable(path)}: has labels for {n} of {len(meta):,} spectra ({matched.by_id:,} found by '
-                         f'identifier, {matched.by_position:,} by position): give a catalog of at least {fewest}, '
-                         'better some hundred')
-    return matched
+        what = 'a zero point' if fewest <= FEWEST_SHIFTED else 'a model of its own labels'
+        raise ValueError(f'{name}: has labels for {n} of {len(meta):,} spectra ({matched.by_id:,} found by '
+                         f'identifier, {matched.by_position:,} by position; {_why_few(meta, catalog, matched)}): '
+                         f'{what} takes at least {fewest}, better some hundred: give another catalog')
+    return _often_known(matched, columns, min(fewest, FEWEST_SHIFTED), name)
 
 def learn_catalog(
     model: TrainedModel,              # A model; its labels are changed
