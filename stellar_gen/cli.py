@@ -57,7 +57,8 @@ Inputs = Annotated[List[Path], typer.Argument(
     metavar='[MODEL] SPECTRA...', help='A model folder (without one: apogee-16, which comes with the package), and '
     'FITS files, folders of them, catalogs of the Multimodal Universe, or stores.')]
 Table = Annotated[Path, typer.Option(
-    help='Table to write: .csv, .ecsv, .fits, .vot or .parquet. An earlier one of the same command is replaced.')]
+    help='Table to write: .csv, .ecsv, .fits, .vot or .parquet. An earlier one of the same command is replaced, '
+         'if it has no other stars.')]
 
 # %% ../nbs/09_cli.ipynb #7626e3d2
 def _say(quiet, text):
@@ -68,6 +69,24 @@ def _say(quiet, text):
 def _complain(text):
     "A line about what went wrong"
     typer.echo(f'stellar_gen: {text}', err=True)
+
+_ALIKE = 3  # lines that are shown one by one; more of a kind become one
+
+def _complain_of(lines, total):
+    "A line for each spectrum or file with a problem, of `total`; one line for many that have the same"
+    alike: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, problem = line.rpartition(': ')
+        alike.setdefault(problem, []).append(name.removesuffix(': not scored'))
+    for line in lines:
+        problem = line.rpartition(': ')[2]
+        names = alike.get(problem, [])
+        if len(names) > _ALIKE:
+            first = '; '.join(names[:_ALIKE])
+            _complain(f'{len(names):,} of {total:,}: {problem} ({first}; ...)')
+            alike[problem] = []
+        elif names:
+            _complain(line)
 
 def _error(error):
     "An exception in one line"
@@ -179,6 +198,35 @@ def _new_table(out, command, overwrite):
         raise FileExistsError(f'{out}: exists already, and is no table of {command}; '
                               'choose another --out or give --overwrite')
 
+def _strangers(out, inputs):
+    "How many rows of a table are of spectra that are not among the inputs, by their identifier or their file"
+    from stellar_gen.data.mmu import spectra_files
+    from stellar_gen.data.store import is_store, SpectraStore
+    from stellar_gen.data.tables import read_catalog
+    names = set()
+    for path in inputs:
+        if not is_store(path):
+            names |= {file.name for files in spectra_files([path]) for file in files}
+        elif 'apogee_id' in (meta := SpectraStore(path).meta):
+            names |= set(meta.apogee_id.astype(str))
+        else:
+            names.add(path.name)
+    earlier = read_catalog(out, [], ['apogee_id', 'file'])
+    if not len(earlier.columns):
+        return 0
+    def among(name):
+        return name in names or Path(name).name in names
+    known = earlier.astype(str).map(among).any(axis=1)
+    return int((~known).sum())
+
+def _new_stars(out, inputs, overwrite):
+    "Refuse a table over one of other stars, unless it shall be replaced"
+    if overwrite or not out.is_file() or not out.stat().st_size:
+        return
+    if others := _strangers(out, inputs):
+        raise FileExistsError(f'{out}: exists already, with {others:,} spectra that are not among these; '
+                              'choose another --out or give --overwrite')
+
 def _one_of(option, given, known):
     "Refuse a word that an option does not know"
     if given not in known:
@@ -218,8 +266,7 @@ def ingest(
     _apart(inputs, out)
     store = ingest(inputs, out, visits=visits, quiet=quiet, survey=survey)
     failed = len(store.failed)
-    for line in store.failed.error:
-        _complain(line)
+    _complain_of(store.failed.error.tolist(), failed + len(store))
     _say(quiet, f'{out}: {len(store):,} spectra' + (f', {failed:,} files or spectra not' if failed else ''))
     if failed:
         raise typer.Exit(1)
@@ -248,8 +295,8 @@ def _bring(rows, out, kind, release, checksums=None, workers=4, quiet=False):
     "What became of the files of rows of the survey's catalog; a line for each that did not come"
     from stellar_gen.archive import fetch, sas_paths
     fetched = fetch(sas_paths(rows, kind, release), out, checksums, workers, quiet=quiet)
-    for row in fetched[fetched.status == 'failed'].itertuples():
-        _complain(f'{row.path}: {row.error}')
+    failed = fetched[fetched.status == 'failed']
+    _complain_of([f'{row.path}: {row.error}' for row in failed.itertuples()], len(fetched))
     return fetched
 
 # %% ../nbs/09_cli.ipynb #4abc023c
@@ -677,8 +724,8 @@ def calibrate(
         adapted = calibrated(before, spectra, seed=seed)
     if matched is not None:
         _learn_labels(adapted, spectra, matched, seed, quiet)
-    save_model(adapted, out, overwrite=overwrite)
     chi2 = [f'{median_chi2(some, spectra):.2f}' for some in (before, adapted)]
+    save_model(adapted, out, overwrite=overwrite)  # the last thing: who ends the command before has no model
     normal = len(adapted.reference.ids) if adapted.reference else 0
     _say(quiet, f'{out}: calibrated with {normal:,} of {len(spectra):,} spectra; '
                 f'median reduced chi-square {chi2[0]} before, {chi2[1]} now')
@@ -711,8 +758,7 @@ def _table_of(inputs, work: Callable, kept, doing, quiet, recipe, whole=False, s
     todo = [whole_store(path) for path in paths] if whole else pieces(paths)
     with _client(scheduler):
         table, bad = in_parts(todo, work, kept, doing, quiet, getattr(work, 'note', len), recipe)
-    for line in bad:
-        _complain(line)
+    _complain_of(bad, len(bad) + (0 if table is None else len(table)))
     return table, len(bad)
 
 def _check_table(model, inputs, out, command, overwrite):
@@ -722,19 +768,24 @@ def _check_table(model, inputs, out, command, overwrite):
     check_table_path(out)
     _apart([model, *inputs], out)
     _new_table(out, command, overwrite)
+    _new_stars(out, inputs, overwrite)
     if all(is_store(path) and not len(SpectraStore(path)) for path in inputs):
         raise ValueError(f'{inputs[0]}: there are no spectra in it')
 
 def _write(table, bad, out, done, quiet, kept):
     "Write the table and say so; the exit status tells whether anything is missing"
     from stellar_gen.data.tables import write_table
-    if table is not None and len(table):
+    some = table is not None and len(table)
+    if some:
         write_table(table, out, _DIGITS)
     kept.remove()
-    if table is not None and len(table):
-        _say(quiet, f'{out}: {len(table):,} spectra {done}' + (f', {bad} not' if bad else ''))
+    if some:
+        flagged = f', {int(table.flag.sum()):,} flagged' if 'flag' in table else ''
+        _say(quiet, f'{out}: {len(table):,} spectra {done}{flagged}' + (f'; {bad:,} not {done}' if bad else ''))
     elif out.exists():
         _complain(f'{out}: is of an earlier run and was left as it was; nothing was {done} now')
+    elif bad > 1:
+        _complain(f'{out}: is not written, because none of {bad:,} spectra could be {done}')
     if bad:
         raise typer.Exit(1)
 
@@ -780,6 +831,19 @@ def _check_one_store(inputs, why, then):
     if more or first.exists() and not is_store(first):
         raise ValueError(f'{first}: {why}; {_into_a_store(inputs, then)}')
 
+def _keep_folds(kept, store):
+    "What `score_by_folds` asks for the table of each fold of a store: of a run before, or made and kept"
+    import numpy as np
+    from stellar_gen.parts import Piece, whole_store
+    state = whole_store(store).state
+
+    def keep(fold, make):
+        piece = Piece([fold, *state], 0, lambda problems: iter(()))
+        if not kept.has(piece):
+            kept.put(piece, make(), [], np.zeros(3, int))
+        return kept.get(piece)[0]
+    return keep
+
 def _strange(table, model, inputs):
     "A line where a model finds a sample odd as a whole"
     odd = (table.p_value < 0.01).sum()
@@ -787,16 +851,6 @@ def _strange(table, model, inputs):
         _complain(f'{odd:,} of {len(table):,} stars have a probability below 0.01: the model does not know stars like '
                   f'these; {_into_a_store(inputs, f"calibrate {model} STORE --out NEW_MODEL")}')
 
-_PLENTY = 1000  # normal stars, among which one that is compared with itself hardly counts
-
-def _own_stars(table, reference, model):
-    "A line where stars are compared with themselves, and with few others"
-    if 'apogee_id' not in table or len(reference.ids) >= _PLENTY:
-        return
-    first = [nearest.startswith(f'{name} ') for name, nearest in zip(table.apogee_id, table.nearest)]
-    if own := sum(first):
-        _complain(f'{own:,} of {len(table):,} stars are among the {len(reference.ids):,} normal stars of {model}, and '
-                  'look more normal than they are: score STORE --calibrate lets stars judge each other')
 
 # %% ../nbs/09_cli.ipynb #5020ef35
 _EACH = 100  # stars, for which one more gets a reason
@@ -861,14 +915,15 @@ def score(
     loaded = _load(model, device)
     with _about(model):
         checked_reference(loaded)
-    work = partial(score_by_folds, loaded, samples=samples, fdr=1) if calibrate else _Scoring(loaded, samples)
     kept = _kept(out, model, command='score', samples=samples, device=device, calibrate=calibrate)
+    work: Callable = _Scoring(loaded, samples)
+    if calibrate:
+        work = partial(score_by_folds, loaded, samples=samples, fdr=1, keep=_keep_folds(kept, inputs[0]))
     table, bad = _table_of(inputs, work, kept, 'scoring', quiet, loaded.recipe, calibrate, scheduler)
     if table is not None:
         table = with_flags(table, fdr)
         if not calibrate:
             _strange(table, model, inputs)
-            _own_stars(table, loaded.reference, model)
     _write(table, bad, out, 'scored', quiet, kept)
 
 # %% ../nbs/09_cli.ipynb #ee5fc280
