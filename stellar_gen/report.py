@@ -346,6 +346,7 @@ _PRESETS = {  # x, y, their labels, and which axes run backwards
 }
 _TITLES = dict(rank='rank', apogee_id='star', anomaly='anomaly', p_value='p', kind='kind', cause='cause', snr='S/N',
                chi2='chi2', reason='reason', group='group', type='type', teff='Teff', vote='vote')
+_AT_FIRST = ('rank', 'apogee_id', 'anomaly', 'p_value', 'kind', 'snr', 'chi2', 'vote')  # others where there is room
 _NO_COLOUR = ('slot', 'row', 'flag', 'vote', 'rank', 'map_1', 'map_2', 'apogee_id', 'file', 'reason', 'nearest')
 
 class Parts(NamedTuple):
@@ -401,6 +402,8 @@ def _parts(
         star = star_columns(grid.wave, *unpack_spectrum(next(iter(packed.values()))))
     listed = ranked_table(source, _titles(table), CDSView(filter=shown))
     listed.stylesheets = [InlineStyleSheet(css=web_text('table.css'))]
+    for column in listed.columns:
+        column.visible = column.field in _AT_FIRST
     histogram = score_histogram(scores.anomaly.to_numpy(float), scores.flag.to_numpy(bool))
     return Parts(source, shown, listed, histogram, left, right, spectrum_view(grid, star), looks, planes, chosen)
 
