@@ -107,9 +107,10 @@ _BLOCK = 500_000  # points that a tree is asked about at a time
 
 def _sky_blocks(points):
     "Row numbers of unit vectors (N,3) in blocks, neighbours on the sky after one another"
-    cell = np.floor((points + 1) * _CELLS).astype(np.int64)          # (N,3), 0 to 2 * _CELLS
     side = 2*_CELLS + 1
-    number = (cell[:, 0]*side + cell[:, 1])*side + cell[:, 2]
+    number = np.zeros(len(points), np.int32)                         # of the cell of each point
+    for axis in points.T:
+        number = number*side + np.floor((axis + 1) * _CELLS).astype(np.int32)
     order = np.argsort(number, kind='stable')
     return np.split(order, range(_BLOCK, len(order), _BLOCK))
 
@@ -340,12 +341,20 @@ def _moved(table, at, years):
         return np.asarray(table[name], float) if name in table else 0.
     motion = [column('pmra'), column('pmdec')]
     depth = [column('parallax'), column('radial_velocity')]
-    ra, dec = propagate(np.degrees(at.ra), np.degrees(at.dec), *motion, years, *depth)
-    return _Positions(np.radians(ra), np.radians(dec))
+    columns = np.broadcast_arrays(np.degrees(at.ra), np.degrees(at.dec), *motion, years, *depth)
+    new = np.empty((2, len(at.ra)))
+    for start in range(0, len(at.ra), _BLOCK):                       # bounds the memory
+        rows = slice(start, start + _BLOCK)
+        new[:, rows] = np.radians(propagate(*(column[rows] for column in columns)))
+    return _Positions(*new)
 
 # %% ../../nbs/01_crossmatch.ipynb #08f3107c
 _NO_MOTIONS = ('the epochs differ, but neither table has the columns pmra and pmdec (mas/yr): '
                'give proper motions, or leave the epochs out')
+
+def _taken(points, rows):
+    "Some points by their row numbers; if all are wanted, without a copy"
+    return points if len(rows) == len(points) else points[rows]
 
 class _Look(NamedTuple):
     "Some rows of both tables, to be compared at one epoch"
@@ -357,7 +366,7 @@ class _Look(NamedTuple):
     def candidates(self, radius):
         "Every pair of these rows within a radius (rad), by the numbers that they have in their tables"
         p, q = self.at_left.vectors(), self.at_right.vectors()
-        found = _candidates(p[self.left], q[self.right], radius)
+        found = _candidates(_taken(p, self.left), _taken(q, self.right), radius)
         return _Candidates(p, q, self.left[found.left], self.right[found.right], found.angle)
 
 def _looks(left, right, at_left, at_right, epochs):
