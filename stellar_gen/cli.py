@@ -259,12 +259,15 @@ def ingest(
     survey: Annotated[str, typer.Option(
         help='Only spectra of this survey: APOGEE, BOSS, GALAH, "LAMOST LRS", "LAMOST MRS" or "Gaia RVS"; without it '
              'that of the store, or of the first file.')] = '',
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
 ):
     "Put FITS files of APOGEE or of another survey, or a catalog, into a store; run again, it completes it."
     from stellar_gen.data.store import ingest
     _apart(inputs, out)
-    store = ingest(inputs, out, visits=visits, quiet=quiet, survey=survey)
+    paths = [path.absolute() for path in inputs] if scheduler else inputs  # workers may be in another folder
+    with _client(scheduler):
+        store = ingest(paths, out, visits=visits, quiet=quiet, survey=survey)
     failed = len(store.failed)
     _complain_of(store.failed.error.tolist(), failed + len(store))
     _say(quiet, f'{out}: {len(store):,} spectra' + (f', {failed:,} files or spectra not' if failed else ''))
@@ -707,6 +710,7 @@ def calibrate(
     labels: Labels = None,
     label_columns: LabelColumns = None,
     seed: Seed = 0,
+    scheduler: Scheduler = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ):
@@ -720,7 +724,7 @@ def calibrate(
     from stellar_gen.model import load_model, save_model
     spectra = SpectraStore(store)
     before = load_model(model)
-    with _about(store):
+    with _client(scheduler), _about(store):
         adapted = calibrated(before, spectra, seed=seed)
     if matched is not None:
         _learn_labels(adapted, spectra, matched, seed, quiet)

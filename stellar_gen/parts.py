@@ -9,7 +9,6 @@ __all__ = ['Part', 'Piece', 'whole_store', 'pieces', 'folder_digest', 'Kept', 'i
 import hashlib
 import json
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .data.core import Spectra
-from .data.files import _line, _printable, pace, read_spectra, whole
+from .data.files import _cluster, _handed_on, _line, _printable, _submit, pace, read_spectra, whole
 from .data.mmu import _stars_in, spectra_files, stream_mmu
 from .data.store import _state, is_store, SpectraStore
 from .preprocess.recipe import _count_unmasked, _warn_unmasked, Recipe, UnmaskedWarning
@@ -237,16 +236,6 @@ def _done(
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return table, list(dict.fromkeys(problems)), unmasked
 
-def _cluster() -> Any:
-    "The active client of `dask.distributed`; None where there is none"
-    distributed = sys.modules.get('distributed')  # whoever has a client has imported it
-    if distributed is None:
-        return None
-    try:
-        return distributed.default_client()
-    except ValueError:
-        return None
-
 def _task(
     piece: Piece,
     work: Callable,
@@ -254,10 +243,6 @@ def _task(
 ) -> tuple[pd.DataFrame, list[str], np.ndarray]:
     "What a worker of a cluster does: `_done`, without a bar"
     return _done(piece, work, lambda spectra: None, recipe)
-
-def _handed_on(work: Callable) -> Callable:
-    "The work itself: a task of its own, so that it travels once to each worker, and again if that is lost"
-    return work
 
 def _on_cluster(
     todo: list[Piece],
@@ -268,9 +253,7 @@ def _on_cluster(
 ) -> Iterator[tuple[Piece, tuple]]:  # A piece, and what `_done` gives of it
     "Pieces as tasks of a cluster, in the order in which they are done; those of a lost worker are done by another"
     from distributed import as_completed, KilledWorker
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', UserWarning)  # that a model is large: it is sent once
-        shared = client.submit(_handed_on, work, pure=False)
+    shared = _submit(client, _handed_on, work)
     tasks = {client.submit(_task, piece, shared, recipe, pure=False): piece for piece in todo}
     try:
         for task in as_completed(tasks):

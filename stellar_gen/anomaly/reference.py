@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from scipy.special import logsumexp
 
 from ..data.core import APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
+from ..data.files import _by_workers, _cluster
 from ..data.sources import as_spectra
 from ..simulate.kinds import kind_on, KINDS, kinds_on
 from ..model import load_model, prepared, TrainedModel
@@ -349,20 +350,39 @@ class Levels:
         return log_tail(self.relative, times_usual(surprising, self.surprise, rows))
 
 # %% ../../nbs/05c_reference.ipynb #189c13e2
+def some_labels(
+    labels: np.ndarray | None,  # (N,n), if there are any
+    rows: np.ndarray | slice,   # Those that are wanted
+) -> np.ndarray | None:
+    return None if labels is None else labels[rows]
+
+class Measured(NamedTuple):
+    "Stars as a network sees them"
+    sample: Sample      # What is compared
+    recon: np.ndarray   # Reconstructions (N,P)
+
+def measured_here(stars: tuple[Spectra, np.ndarray | None], model: TrainedModel) -> Measured:
+    "The same of prepared spectra and their labels, by this process"
+    ready, labels = stars
+    found = measure(model, ready, labels)
+    return Measured(compared_of(ready, found), found.recon)
+
+STARS_TO_A_TASK = 128   # of a cluster: whole batches of the network, and some megabytes
+
 def sample_of(
     model: TrainedModel,         # A model
     ready: Spectra,              # Prepared spectra
     labels: np.ndarray | None,   # Their labels (N,n), if the network is told any
-) -> tuple[Sample, np.ndarray]:
-    "What is compared of stars, and their reconstructions (N,P)"
-    found = measure(model, ready, labels)
-    return compared_of(ready, found), found.recon
-
-def some_labels(
-    labels: np.ndarray | None,  # (N,n), if there are any
-    rows: np.ndarray,           # Those that are wanted
-) -> np.ndarray | None:
-    return None if labels is None else labels[rows]
+) -> Measured:
+    "What is compared of stars, and their reconstructions; by the workers of a cluster if a client is active"
+    client = _cluster()
+    if client is None:
+        return measured_here((ready, labels), model)
+    starts = range(0, max(len(ready), 1), STARS_TO_A_TASK)
+    groups = ((ready[start:start + STARS_TO_A_TASK], some_labels(labels, slice(start, start + STARS_TO_A_TASK)))
+              for start in starts)
+    samples, recons = zip(*_by_workers(client, measured_here, groups, model))
+    return Measured(Sample(*(np.concatenate(columns) for columns in zip(*samples))), np.concatenate(recons))
 
 # %% ../../nbs/05c_reference.ipynb #54f1d2ec
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from functools import lru_cache
@@ -906,6 +907,51 @@ def _each_spectrum_once(paths: list[Path]) -> list[Path]:
     return list(first.values())
 
 # %% ../../nbs/00b_files.ipynb #63f0fe76
+def _cluster() -> Any:
+    "The active client of `dask.distributed`; None where there is none, and within a task, which does its work itself"
+    distributed = sys.modules.get('distributed')  # whoever has a client has imported it
+    if distributed is None:
+        return None
+    try:
+        distributed.get_worker()
+        return None
+    except ValueError:
+        pass
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
+
+def _handed_on(shared: Any) -> Any:
+    "The same: a task of its own, so that it travels once to each worker, and again if that is lost"
+    return shared
+
+_AHEAD = 4    # tasks for each thread of a cluster that are under way, or wait for those before them
+
+def _submit(client: Any, *task: Any) -> Any:
+    "A task of a cluster; that a model or many spectra are large is known"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)
+        return client.submit(*task, pure=False)
+
+def _by_workers(client: Any, work: Callable, items: Iterable, *shared: Any) -> Iterator:
+    "What a function gives of each item, in order, by the workers of a cluster; a lost one's tasks are done by another"
+    from distributed import KilledWorker
+    items, tasks = iter(items), deque()
+    most = _AHEAD * max(sum(client.nthreads().values()), 1)
+    handed = [_submit(client, _handed_on, one) for one in shared]
+    try:
+        while True:
+            for item in itertools.islice(items, most - len(tasks)):
+                tasks.append(_submit(client, work, item, *handed))
+            if not tasks:
+                return
+            yield tasks.popleft().result()
+    except KilledWorker as e:
+        raise ValueError('several workers were lost over the same spectra: give each more memory, and run again') from e
+    finally:
+        client.cancel(list(tasks))
+
 _FEW = 32     # files that one process reads sooner than several have started
 _TASK = 8     # files that a process gets at once
 
@@ -916,14 +962,22 @@ def _try(path: Path, visits: bool, survey: str = '') -> _Read:
     except (ValueError, OSError) as e:
         return None, [_line(e)]
 
+def _try_each(paths: list[Path], visits: bool, survey: str) -> list[_Read]:
+    "As `_try`, of some files"
+    return [_try(path, visits, survey) for path in paths]
+
 def _read_all(
     paths: list[Path],           # Files
     visits: bool = False,        # As in `read_spectrum`
     workers: int | None = None,  # Processes
     survey: str = '',            # As in `read_spectrum`
 ) -> Iterator[_Read]:
-    "What `_try` says of every file, in order, by several processes where there are many"
+    "What `_try` says of every file, in order: by a cluster if a client is active, or by several processes for many"
     _check_survey(survey)
+    client = _cluster() if workers is None else None
+    if client is not None:
+        groups = (paths[start:start + _TASK] for start in range(0, len(paths), _TASK))
+        return itertools.chain.from_iterable(_by_workers(client, _try_each, groups, visits, survey))
     if workers is None:
         workers = os.cpu_count() or 1 if len(paths) > _FEW else 1
     if workers == 1 or not paths:
