@@ -175,21 +175,28 @@ def _completed(prior, y, rng):
 _REDRAWN = 4     # times that what lies away from all normal stars is drawn again
 _APART = 0.99    # of the normal stars are nearer to another one than this
 
-def _away(model, z):
-    "Which latents (n,) are farther from all normal stars than nearly all of these are from each other"
+def _to_normal(model, z, own=None):
+    "Distances of latents (n,L) from the nearest normal star, or the nearest other one; in the scatter of normal stars"
     scale = model.reference.latents.std(0)
-    normal, drawn = ((latents / scale).astype(np.float32) for latents in (model.reference.latents, z))
-    usual = nearest(normal, normal, 1, np.arange(len(normal))).distance
-    return nearest(drawn, normal, 1).distance[:, 0] > np.quantile(usual, _APART)
+    drawn, normal = ((latents / scale).astype(np.float32) for latents in (z, model.reference.latents))
+    return nearest(drawn, normal, 1, own).distance[:, 0]
+
+def _usually_apart(model):
+    "Distance within which nearly all normal stars have another one"
+    normal = model.reference.latents
+    return np.quantile(_to_normal(model, normal, np.arange(len(normal))), _APART)
 
 def _among_stars(model, prior, y, seed):
     "Latents (n,L) of stars with labels as learned (n,K), few of them where no normal star is"
     z = prior.draw(y, seed)
-    seeds = np.random.default_rng(seed).integers(0, 2**31, _REDRAWN)
-    for again in seeds if model.reference is not None else ():
-        away = _away(model, z)
-        if away.any():
-            z[away] = prior.draw(y[away], int(again))
+    if model.reference is None:
+        return z
+    usual = _usually_apart(model)
+    for again in np.random.default_rng(seed).integers(0, 2**31, _REDRAWN):
+        away = _to_normal(model, z) > usual
+        if not away.any():
+            break
+        z[away] = prior.draw(y[away], int(again))
     return z
 
 # %% ../nbs/07_generate.ipynb #18e7dab1
