@@ -8,9 +8,9 @@ Both versions run in turn, each in a process of its own, on the same simulated s
 counts. Seconds are those of the processor, since a machine may be shared; with more than one thread wall time counts too.
 Then the results are compared: flags, kinds, reasons, nearest stars, and by how much numbers differ.
 
-`--stages` says what a batch takes on one thread, stage by stage: time (the shortest of many calls), and what
-`torch.profiler` counts: floating-point operations, and bytes that the operations read and write. Beside them stand the
-rates of a large matrix product and of a copy in the same run.
+`--stages` says what a batch takes on one thread, stage by stage: time (the shortest of many calls), floating-point
+operations of products and convolutions, and bytes that all operations read and write. `least` is what the larger of both
+would take at the rates of a large product and of a copy of a batch in the same run: the roofline.
 """
 import argparse
 import json
@@ -25,6 +25,7 @@ NUMBERS = ('anomaly', 'p_value', 'chi2', 'logp', 'distance', 'p_star', 'snr')
 TEXTS = ('flag', 'kind', 'cause', 'reason', 'nearest')
 VIEWS = ('as_strided', 'view', 'empty', 'empty_like', 'resolve_conj', 'resolve_neg', 'detach', 'alias')  # move nothing
 BATCH = 64      # stars
+PIXELS = 8575
 CALLS = 30      # of a stage, of which the shortest counts
 
 
@@ -106,60 +107,104 @@ def shortest_of(work):
 
 
 def counted(work):
-    "Floating-point operations, and bytes of the tensors that operations read and write, by `torch.profiler`"
+    "Floating-point operations of products and convolutions, and bytes of the tensors that operations read and write"
     from math import prod
-    from torch.profiler import profile, ProfilerActivity
-    with profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as seen:
+
+    from torch.profiler import ProfilerActivity, profile
+    from torch.utils.flop_counter import FlopCounterMode
+    with FlopCounterMode(display=False) as counter:
         work()
-    flop = moved = 0
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+        work()
+    moved = 0
     for event in seen.events():
-        flop += event.flops or 0
         sizes = [prod(shape) for shape in event.input_shapes if shape]
         if event.cpu_children or not sizes or event.name.removeprefix('aten::') in VIEWS:  # only what computes
             continue
         moved += 4 * (sum(sizes) + max(sizes))
-    return flop, moved
+    return counter.get_total_flops(), moved
+
+
+def copied(x):
+    "GB/s, read and written, of a copy"
+    import torch
+    out = torch.empty_like(x)
+    return 8 * x.numel() / shortest_of(lambda: out.copy_(x)) / 1e9
+
+
+def roofs():
+    "What one core can do at best: Gflop/s of a large product, GB/s of copies in memory and within the cache"
+    import torch
+    large, long, batch = torch.randn(2048, 2048), torch.randn(2**24), torch.randn(BATCH, PIXELS)
+    product = 2 * len(large)**3 / shortest_of(lambda: large @ large) / 1e9
+    memory, cache = copied(long), copied(batch)
+    print('| one core, at best | |')
+    print('|---|---:|')
+    print(f'| product of matrices, Gflop/s | {product:.0f} |')
+    print(f'| copy in memory, GB/s | {memory:.0f} |')
+    print(f'| copy of a batch, GB/s | {cache:.0f} |')
+    return product, cache
 
 
 def stages(compiled):
-    "What a batch takes, stage by stage"
+    "What a batch takes, stage by stage, beside the least that operations and bytes would take"
     import torch
-    from stellar_gen.anomaly.measures import detector_information, measures_of, Misfit, templates_on
+
+    from stellar_gen.anomaly.measures import Misfit, detector_information, measures_of, templates_on
     from stellar_gen.model import load_model
     from stellar_gen.preprocess.recipe import prepare_there
     from stellar_gen.simulate import simulate
     torch.set_num_threads(1)
     model, raw = load_model('apogee-16'), simulate(BATCH, seed=3)
-    net = model.net
+    net = model.net.eval()
     flux, ivar, bits = (torch.from_numpy(x) for x in (raw.flux, raw.ivar, raw.bitmask))
-    large = torch.randn(2048, 2048)
-    product = 2 * 2048**3 / shortest_of(lambda: large @ large)
-    long = torch.randn(2**24)
-    copy = 8 * 2**24 / shortest_of(long.clone)
-    print(f'matrix product {product / 1e9:.0f} Gflop/s, copy {copy / 1e9:.0f} GB/s')
+    product, cache = roofs()
     with torch.no_grad():
         ready = prepare_there(model.recipe, flux, ivar, bits)
         templates, information = templates_on(model.grid, net.device), detector_information(net, model.grid)
-        first = net.encode(*ready).latents
+        first, fit = net.encode(*ready).latents, net.posterior(*ready)
+
+        def indicators():
+            return measures_of(Misfit(Fitted(net, fit), templates, information, *ready), recon=False)
+
         whole = dict(
             prepare=lambda: prepare_there(model.recipe, flux, ivar, bits),
             encoder=lambda: net.encode(*ready),
             slopes=lambda: net.slopes(first),
             drawing=lambda: net.decode(first),
             encoder_and_newton=lambda: net.posterior(*ready),
-            all_but_preparing=lambda: measures_of(Misfit(net, templates, information, *ready), recon=False),
+            indicators=indicators,
         )
         if compiled:
-            fast = torch.compile(net.encode)
-            whole['encoder, compiled'] = lambda: fast(*ready)
+            import warnings
+            warnings.simplefilter('ignore')
+            for name, work in dict(encoder=net.encode, encoder_and_newton=net.posterior).items():
+                fast = torch.compile(work)
+                start = time.perf_counter()
+                fast(*ready)
+                whole[f'{name}, compiled in {time.perf_counter() - start:.0f} s'] = lambda fast=fast: fast(*ready)
             whole['encoder, bfloat16'] = lambda: autocast(net, ready)
-        print('| stage | µs of one core | Mflop | kB moved | Gflop/s | GB/s |')
-        print('|---|---:|---:|---:|---:|---:|')
+        print('| stage | µs of one core | Mflop | MB moved | flop/byte | Gflop/s | GB/s | least µs | share |')
+        print('|---|' + '---:|' * 8)
         for name, work in whole.items():
             seconds = shortest_of(work) / BATCH
-            flop, moved = (x / BATCH for x in counted(work))
-            print(f'| {name} | {seconds * 1e6:.0f} | {flop / 1e6:.2f} | {moved / 1e3:,.0f} | '
-                  f'{flop / seconds / 1e9:.0f} | {moved / seconds / 1e9:.0f} |', flush=True)
+            flop, moved = (0, 0) if 'compiled' in name else (x / BATCH for x in counted(work))
+            least = max(flop / product, moved / cache) / 1e9
+            print(f'| {name} | {seconds * 1e6:.0f} | {flop / 1e6:.2f} | {moved / 1e6:.2f} | '
+                  f'{flop / max(moved, 1):.1f} | {flop / seconds / 1e9:.0f} | {moved / seconds / 1e9:.0f} | '
+                  f'{least * 1e6:.0f} | {least / seconds:.2f} |', flush=True)
+
+
+class Fitted:
+    "A network that has fitted a batch already"
+    def __init__(self, net, fit):
+        self.net, self.fit = net, fit
+
+    def posterior(self, *batch):
+        return self.fit
+
+    def __getattr__(self, name):
+        return getattr(self.net, name)
 
 
 def autocast(net, ready):
