@@ -96,16 +96,17 @@ def latents(text):
     "Distance from the truth by the number of latents"
     found = table(text, 'method', 'latents', 'rms')
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8))
-    for ax, column, label in zip(axes, ('rms', 'S/N < 150'), ('distance from the noiseless spectrum, rms',
+    for ax, column, label in zip(axes, ('rms', 'S/N < 150'), ('rms from the noiseless spectrum',
                                                               'reduced chi-square, S/N < 150')):
         for number, (method, of_one) in enumerate(found.groupby('method', sort=False)):
             of_one = of_one.sort_values('latents')
-            ax.loglog(of_one.latents, of_one[column], f'{LATENT_MARKERS[number]}-', color=LATENT_COLORS[number], label=method)
+            line = f'{LATENT_MARKERS[number]}-'
+            ax.loglog(of_one.latents, of_one[column], line, color=LATENT_COLORS[number], label=method)
         ticked(ax.xaxis, sorted(found.latents.unique()))
         ax.set_xlabel('latents or components')
         ax.set_ylabel(label)
     ticked(axes[0].yaxis, [.003, .005, .01, .02])
-    ticked(axes[1].yaxis, [2, 3, 4])
+    ticked(axes[1].yaxis, [1.6, 2, 2.5, 3, 3.5])
     axes[1].legend()
     return figure
 

@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, List, NamedTuple, Optional, Tuple
@@ -140,6 +141,9 @@ def main():  # The exit status goes to the shell
         app()
     except (ValueError, OSError) as error:
         _complain(_error(error))
+        sys.exit(1)
+    except BrokenProcessPool:
+        _complain('a process that helped was killed, perhaps for lack of memory: free some, and run again')
         sys.exit(1)
 
 @app.callback(invoke_without_command=True)
