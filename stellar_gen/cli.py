@@ -202,6 +202,10 @@ def _new_table(out, command, overwrite):
         raise FileExistsError(f'{out}: exists already, and is no table of {command}; '
                               'choose another --out or give --overwrite')
 
+def _plain(names):
+    "Names without spaces around them, '' where there is none"
+    return names.astype(object).fillna('').astype(str).str.strip()
+
 def _strangers(out, inputs):
     "How many rows of a table are of spectra that are not among the inputs, by their identifier or their file"
     from stellar_gen.data.mmu import spectra_files
@@ -212,7 +216,9 @@ def _strangers(out, inputs):
         if not is_store(path):
             names |= {file.name for files in spectra_files([path]) for file in files}
         elif 'apogee_id' in (meta := SpectraStore(path).meta):
-            names |= set(meta.apogee_id.astype(str))
+            names |= set(_plain(meta.apogee_id))
+            if '' in names:
+                names.add(path.name)  # by which stars without a name are told
         else:
             names.add(path.name)
     earlier = read_catalog(out, [], ['apogee_id', 'file'])
@@ -220,7 +226,8 @@ def _strangers(out, inputs):
         return 0
     def among(name):
         return name in names or Path(name).name in names
-    known = earlier.astype(str).map(among).any(axis=1)
+    earlier = earlier.apply(_plain)
+    known = earlier.map(among).any(axis=1) | (earlier == '').all(axis=1)  # whatever has no name may be of these
     return int((~known).sum())
 
 def _new_stars(out, inputs, overwrite):

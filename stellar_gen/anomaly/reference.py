@@ -41,7 +41,8 @@ def cross_fitted(
     "For normal stars the fit to the half that does not hold them, for others the mean of both"
     if own is None:
         return both.mean(0)
-    return both[1 - halves_of(own), np.arange(both.shape[1])]
+    first = own.reshape(len(own), -1)[:, 0]
+    return both[1 - halves_of(first), np.arange(both.shape[1])]
 
 # %% ../../nbs/05c_reference.ipynb #e1a86d51
 class Sample(NamedTuple):
@@ -91,16 +92,16 @@ def nearest(
     position: np.ndarray,  # Of the stars (N,L+D+1)
     among: np.ndarray,     # Of the normal stars (R,L+D+1)
     k: int,                # How many; fewer where there are no more
-    own: np.ndarray | None = None,  # Row numbers of the stars among the normal ones (N,): none is its own neighbour
+    own: np.ndarray | None = None,  # Rows of each star's own spectra among the normal ones (N,) or (N,m): no neighbours
 ) -> Neighbours:
     "Nearest neighbours by Euclidean distance"
     from sklearn.neighbors import NearestNeighbors
-    wanted = min(k + (own is not None), len(among))
+    own = np.zeros((len(position), 0), int) if own is None else own.reshape(len(position), -1)
+    wanted = min(k + own.shape[1], len(among))
     distance, rows = NearestNeighbors(n_neighbors=wanted, algorithm='brute').fit(among).kneighbors(position)
-    if own is not None:
-        itself = rows == own[:, None]                   # (N,k+1)
-        itself[~itself.any(1), -1] = True               # a star that is farther away: the farthest goes
-        distance, rows = (x[~itself].reshape(len(x), -1) for x in (distance, rows))
+    itself = (rows[:, :, None] == own[:, None]).any(2)                                       # (N,k+m)
+    others = np.argsort(itself, 1, kind='stable')[:, :wanted - own.shape[1]]                 # the nearest first
+    distance, rows = (np.take_along_axis(x, others, 1) for x in (distance, rows))
     return Neighbours(distance.astype(np.float32), rows)
 
 # %% ../../nbs/05c_reference.ipynb #37a9c1a3
@@ -608,15 +609,14 @@ class Reference:
         self,
         sample: Sample,   # Stars
         ids: list[str],   # Their ids (N,)
-    ) -> np.ndarray:      # (N,), -1 for a star that is none of them
-        "Row numbers of stars among the normal ones; where a star has several spectra, of the most similar"
+    ) -> np.ndarray:      # (N,m), -1 where there are fewer than m
+        "Row numbers of each star's spectra among the normal ones, the most similar first"
         position = positions(sample) / self.stars.scale
-        own = np.full(len(ids), -1)
-        for star, name in enumerate(ids):
-            rows = self.rows_of.get(name, []) if name not in UNNAMED else []
-            if rows:
-                apart = ((self.stars.position[rows] - position[star])**2).sum(1)
-                own[star] = rows[apart.argmin()]
+        found = [self.rows_of.get(name, []) if name not in UNNAMED else [] for name in ids]
+        own = np.full((len(ids), max(map(len, found), default=0)), -1)
+        for star, rows in enumerate(found):
+            apart = ((self.stars.position[rows] - position[star])**2).sum(1)
+            own[star, :len(rows)] = np.array(rows, int)[apart.argsort()]
         return own
 
     def judge(
@@ -627,7 +627,7 @@ class Reference:
         "How odd stars are beside the normal ones"
         judged = self._judged(sample, None)
         own = self.own_rows(sample, ids or [])
-        known = np.flatnonzero(own >= 0)
+        known = np.flatnonzero((own >= 0).any(1))
         if len(known):
             again = self._judged(sample.rows(known), own[known])
             for values, better in zip(judged[:-1], again[:-1]):
@@ -639,7 +639,7 @@ class Reference:
     def _judged(
         self,
         sample: Sample,           # Stars
-        own: np.ndarray | None,   # Their row numbers among the normal ones (N,), where they are such
+        own: np.ndarray | None,   # Rows of their spectra among the normal ones (N,m), where they are such
     ) -> Judgement:
         "How odd stars are, all of them normal ones or none"
         compared = self.stars.compare(sample, own)

@@ -6,6 +6,7 @@
 __all__ = ['ID_KINDS', 'normalize_ids', 'match_ids', 'id_to_position']
 
 # %% ../../nbs/01a_ids.ipynb #75b47c89
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -102,6 +103,10 @@ def _numbered(table, name, kind, side):
         raise ValueError(f'column {name} of the {side} table: {e}') from e
     nothing = '' if ID_KINDS[kind] == 'text' else 0
     rows = pd.DataFrame({side: np.arange(len(key)), 'key': key})
+    some = [text for text in pd.Series(table[name]).map(_text) if text] if (key == nothing).all() else []
+    if some:
+        warnings.warn(f'column {name} of the {side} table: none of {len(some):,} identifiers is one of the kind {kind} '
+                      f'(the first is {some[0]})', stacklevel=3)
     return rows[key != nothing]
 
 def match_ids(
