@@ -131,12 +131,16 @@ def _ended(number, frame):
     _complain('interrupted' if number == signal.SIGINT else 'terminated')
     sys.exit(128 + number)
 
+# Of helping processes that are killed: packing makes a lock, and their watcher tells of it before it removes it.
+_ABOUT_LOCKS = 'ignore::UserWarning:multiprocessing.resource_tracker'
+
 def main():  # The exit status goes to the shell
     "Run the command; an error is one line, and so is a warning"
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ended)
     warnings.showwarning = _WarnedOnce()
+    sys.warnoptions.append(_ABOUT_LOCKS)  # helpers begin with these options
     try:
         app()
     except (ValueError, OSError) as error:

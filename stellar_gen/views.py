@@ -311,7 +311,7 @@ _FORMATS = dict(  # of columns
     logg=NumberFormatter(format='0.00'),
     fe_h=NumberFormatter(format='0.00'),
 )
-_WIDTHS = dict(rank=44, apogee_id=145, snr=40, chi2=50, anomaly=75, p_value=60, cause=70, kind=85, reason=320, vote=40)
+_WIDTHS = dict(rank=44, apogee_id=160, snr=40, chi2=50, anomaly=75, p_value=60, cause=70, kind=85, reason=320, vote=40)
 _ROW_HEIGHT = 28  # CSS pixels
 
 def _table_column(name: str, title: str) -> TableColumn:

@@ -134,6 +134,13 @@ def test_every_page_opens_without_a_complaint(site, seen):
     assert not odd, '\n'.join(odd[:20])
 
 
+def test_formulas_are_drawn_and_nothing_has_an_address(site):
+    "No dollar of LaTeX is left beside a formula, and no place in memory is in a signature"
+    odd = {page.name: found[0] for page in site[1].glob('*.html')
+           if (found := re.findall(r'\$\s*<math|</math>\s*[.,]?\s*\$|object at 0x\w+', page.read_text(encoding='utf-8')))}
+    assert not odd
+
+
 def test_a_broken_page_would_be_found(site, browser):
     "The check above can fail: a page with a picture and a link to nowhere, a long line, and a script that stumbles"
     url, folder = site
@@ -159,7 +166,7 @@ def test_learn_path_is_in_order(root):
     sections = {o['section']: o['contents'] for o in contents if isinstance(o, dict)}
     assert sections['Learn'] == sorted(p.name for p in (root / 'nbs').glob('[0-9]*.ipynb'))
     alone = [o for o in contents if isinstance(o, str)]
-    assert alone == ['index.ipynb', 'tour.ipynb']
+    assert alone == ['index.ipynb', 'tour.ipynb', 'science.ipynb']
     known = {f for o in sections.values() for f in o} | set(alone)
     assert {p.name for p in (root / 'nbs').glob('[!_.]*.ipynb')} <= known
 

@@ -280,7 +280,7 @@ def write_markdown(toc):
     pages = [p for _, entries in toc for p in entries]
     for file, title, about, page in pages:
         _, text, _ = to_markdown(PROC / file, html=False)
-        text = linked(text, pages, '.html.md')
+        text = linked(without_addresses(text), pages, '.html.md')
         (DOCS / f'{page}.md').write_text(f'# {title}\n\n> {about}\n\n{text}', encoding='utf-8')
     lines = [f"# {CFG['title']}", '', f"> {CFG['description']}", '']
     for section, entries in toc:
@@ -303,6 +303,19 @@ def with_formulas(html, **kwargs):
     return re.sub(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', mathml, html, flags=re.S)
 
 
+def shown(file, title):
+    "What the sidebar calls a page: a lesson by its number, too"
+    number = re.match(r'(\d\d[a-z]*)_', file)
+    if file == 'index.ipynb':
+        return 'Home'
+    return f'{number[1]} · {title}' if number else title
+
+
+def without_addresses(text):
+    "Text without places in memory, which are others each time"
+    return re.sub(r'(&lt;|\\?<)object object at 0x[0-9a-f]+(&gt;|\\?>)', '…', text)
+
+
 def by_mkdocs(toc):
     "The site, by mkdocs-material"
     from mkdocs.commands.build import build
@@ -312,7 +325,7 @@ def by_mkdocs(toc):
     for file, title, about, page in pages:
         _, text, pictures = to_markdown(PROC / file)
         head = yaml.safe_dump(dict(title=title, description=about))
-        text = f'---\n{head}---\n\n# {title}\n\n*{about}*\n\n{linked(text, pages, ".md")}'
+        text = f'---\n{head}---\n\n# {title}\n\n*{about}*\n\n{linked(without_addresses(text), pages, ".md")}'
         (WORK / f'{Path(page).stem}.md').write_text(text, encoding='utf-8')
         for name, picture in pictures.items():
             (WORK / name).parent.mkdir(exist_ok=True)
@@ -322,7 +335,7 @@ def by_mkdocs(toc):
     shutil.copy(ROOT / 'nbs' / 'styles.css', WORK)
     nav = []
     for section, entries in toc:
-        listed = [{title: f'{Path(page).stem}.md'} for _, title, _, page in entries]
+        listed = [{shown(file, title): f'{Path(page).stem}.md'} for file, title, _, page in entries]
         nav += [{section: listed}] if section else listed
     link = dict(icon='fontawesome/brands/github', link=CFG['git_url'], name='Source')
     config = load_config(

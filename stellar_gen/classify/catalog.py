@@ -32,6 +32,7 @@ _NAMES = ['apogee_id', 'sdss4_apogee_id']  # columns of identifiers
 _POSITION = ['ra', 'dec']                  # degrees
 _FOR_C_O = ['c_fe', 'o_fe']
 _POSITIVE = ['teff', 'c_o']                # what is not above zero is not known
+_PLACES = 36_000                           # to a degree: rows in the same one are of one star
 
 def _identified(values):
     "Identifiers (N,) in one spelling, '' where there is none; those of simulated stars and the like as they are"
@@ -42,7 +43,10 @@ def _identified(values):
 def _number(path, name, column):
     "A column of labels as numbers, `NaN` where unknown"
     if column.dtype.kind not in 'fiu':
-        raise ValueError(f'{_printable(path)}: column {name} holds no numbers, which labels are')
+        wrong = np.flatnonzero(pd.to_numeric(column, errors='coerce').isna() & column.notna())
+        some = 0 < len(wrong) < len(column)
+        what = f'{len(wrong):,} values that are no numbers (the first in row {wrong[0]})' if some else 'no numbers'
+        raise ValueError(f'{_printable(path)}: column {name} holds {what}, which labels are')
     value = column.to_numpy(float, na_value=np.nan)
     known = np.isfinite(value) & ((value > 0) | (name not in _POSITIVE))
     return np.where(known, value, np.nan)
@@ -112,23 +116,32 @@ def _rows_by_position(meta, catalog, radius):
         row[left.index[pairs.left]] = right.index[pairs.right]
     return row
 
+def _star_of(meta, catalog):
+    "What tells the star of each row of the catalog that may be of these spectra: its name, or its place; '' for others"
+    star = catalog.apogee_id.astype(object) if 'apogee_id' in catalog else pd.Series('', catalog.index, object)
+    nameless = star == ''
+    if 'apogee_id' in meta:
+        star = star.where(star.isin(set(_identified(meta.apogee_id))), '')
+    if set(_POSITION) <= set(catalog):
+        place = (catalog.loc[nameless, _POSITION].dropna() * _PLACES).round().astype(int).astype(str)
+        star[place.index] = place.ra + ' ' + place.dec
+    return star
+
 def _of_one_star(meta, catalog, name):
     "The catalog, where rows of one star say the same: those of the highest S/N, or nothing where they disagree"
-    if 'apogee_id' not in meta or 'apogee_id' not in catalog:
-        return catalog
-    wanted = catalog.apogee_id.isin(set(_identified(meta.apogee_id)) - {''})
-    several = wanted & catalog.apogee_id.duplicated(keep=False)
-    stars = catalog[several].groupby('apogee_id')
+    star = _star_of(meta, catalog)
+    several = (star != '') & star.duplicated(keep=False)
+    labels = _labels_of(catalog)
+    stars = catalog[several].groupby(star[several])[labels]
     if not len(stars):
         return catalog
+    differ = stars.nunique().gt(1).any(axis=1)
+    catalog.loc[several, labels] = stars.transform('first')
     if 'snr' in catalog:
-        warnings.warn(f'{name}: {len(stars):,} stars have several rows: the row of the highest snr counts',
-                      stacklevel=3)
+        warnings.warn(f'{name}: {len(stars):,} stars have several rows: of those with a number the one of the highest '
+                      'snr counts', stacklevel=3)
         return catalog
-    labels = _labels_of(catalog)
-    differ = stars[labels].nunique().gt(1).any(axis=1)
-    catalog.loc[several, labels] = stars[labels].transform('first')
-    catalog.loc[catalog.apogee_id.isin(differ.index[differ]), labels] = np.nan
+    catalog.loc[star.isin(differ.index[differ]), labels] = np.nan
     if differ.any():
         warnings.warn(f'{name}: {differ.sum():,} stars have several rows with different labels, and are left out: '
                       'keep one row for each, or add a column snr, whose highest counts', stacklevel=3)
@@ -243,7 +256,9 @@ def _example(table):
 def _why_few(meta, catalog, matched):
     "Why so few spectra have labels"
     if matched.by_id or matched.by_position:
-        return f'the numbers in {", ".join(matched.labels)} are missing for the others, or the star is another'
+        return f'the numbers in {", ".join(matched.labels)} are missing for the others, or contradict each other'
+    if not len(catalog):
+        return 'it has no rows'
     looked_for = ' and position' if _with_position(meta).size and _with_position(catalog).size else ''
     first = f'the first is {_example(catalog)} there, {_example(meta)} in the spectra'
     return f'looked for by apogee_id{looked_for}: {first}'
