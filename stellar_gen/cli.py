@@ -206,12 +206,9 @@ def _new_table(out, command, overwrite):
         raise FileExistsError(f'{out}: exists already, and is no table of {command}; '
                               'choose another --out or give --overwrite')
 
-def _plain(names):
-    "Names without spaces around them, '' where there is none"
-    return names.astype(object).fillna('').astype(str).str.strip()
-
 def _strangers(out, inputs):
     "How many rows of a table are of spectra that are not among the inputs, by their identifier or their file"
+    from stellar_gen.data.core import _texts
     from stellar_gen.data.mmu import spectra_files
     from stellar_gen.data.store import is_store, SpectraStore
     from stellar_gen.data.tables import read_catalog
@@ -220,7 +217,7 @@ def _strangers(out, inputs):
         if not is_store(path):
             names |= {file.name for files in spectra_files([path]) for file in files}
         elif 'apogee_id' in (meta := SpectraStore(path).meta):
-            names |= set(_plain(meta.apogee_id))
+            names |= set(_texts(meta.apogee_id))
             if '' in names:
                 names.add(path.name)  # by which stars without a name are told
         else:
@@ -230,7 +227,7 @@ def _strangers(out, inputs):
         return 0
     def among(name):
         return name in names or Path(name).name in names
-    earlier = earlier.apply(_plain)
+    earlier = earlier.apply(_texts)
     known = earlier.map(among).any(axis=1) | (earlier == '').all(axis=1)  # whatever has no name may be of these
     return int((~known).sum())
 

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .data.core import Spectra
+from .data.core import _texts, Spectra
 from .data.files import _cluster, _handed_on, _line, _printable, _submit, pace, read_spectra, whole
 from .data.mmu import _stars_in, spectra_files, stream_mmu
 from .data.store import _state, is_store, SpectraStore
@@ -52,7 +52,7 @@ def _cut(spectra: Spectra, names: list[str]) -> Iterator[Part]:
 
 def _row_names(path: Path, meta: pd.DataFrame, rows: Iterable[int]) -> list[str]:
     "What to call rows of a store or of a catalog: the path, the row, the star, and the file that it came from"
-    known = [meta[name].astype(object).fillna('').astype(str) for name in ('apogee_id', 'file') if name in meta]
+    known = [_texts(meta[name]) for name in ('apogee_id', 'file') if name in meta]
     told = [', '.join(text for text in texts if text) for texts in zip(*known)] if known else [''] * len(meta)
     return [_printable(f'{path}: row {row}' + (f', {text}' if text else '')) for row, text in zip(rows, told)]
 

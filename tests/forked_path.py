@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +25,7 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
-from forked_signals import load_all
+from forked_signals import load_all, status_of
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='a command is a copy of this process, which needs os.fork'),
@@ -188,7 +187,6 @@ def desk(server, tmp_path):
 def as_command(desk, args, said):
     "Go on as a command in a process of its own, whose words go into a file"
     from stellar_gen.archive import conf
-    from stellar_gen.cli import main
     status = 1
     try:
         os.chdir(desk.folder)
@@ -199,13 +197,7 @@ def as_command(desk, args, said):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(words, 2)
         sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', buffering=1, closefd=False)
-        sys.argv = ['stellar_gen', *map(str, args)]
-        main()
-        status = 0
-    except SystemExit as end:
-        status = end.code or 0
-    except BaseException:
-        traceback.print_exc()
+        status = status_of(args)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -135,9 +135,23 @@ def place():
         yield Path(name)
 
 
+def status_of(words, before=lambda: None):
+    "How a command ends that this process goes on as, after something else is done"
+    from stellar_gen.cli import main
+    sys.argv = ['stellar_gen', *map(str, words)]
+    try:
+        before()
+        main()
+        return 0
+    except SystemExit as end:
+        return end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return -1
+
+
 def run(name, given, out, before=lambda: None, words=None):
     "Exit status of a command in a copy of this process, and the lines that it says; `before` is done in the copy first"
-    from stellar_gen.cli import main
     heard, says = os.pipe()
 
     def work():
@@ -145,16 +159,7 @@ def run(name, given, out, before=lambda: None, words=None):
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
         sys.stdout = sys.stderr = said
-        sys.argv = ['stellar_gen', name, *map(str, words or COMMANDS[name].words(given, out)), '--quiet']
-        try:
-            before()
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        except BaseException:
-            traceback.print_exc()
-            status = -1
+        status = status_of([name, *(words or COMMANDS[name].words(given, out)), '--quiet'], before)
         sys.stdout.flush()
         said.write(f'{status}\n')
         said.flush()

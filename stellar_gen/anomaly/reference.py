@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.special import logsumexp
 
-from ..data.core import APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
+from ..data.core import _texts, APOGEE, APOGEE_PIXMASK, concat, Grid, Spectra
 from ..data.files import _by_workers, _cluster
 from ..data.sources import as_spectra
 from ..simulate.kinds import kind_on, KINDS, kinds_on
@@ -750,11 +750,11 @@ def fit_reference(
 
 def ids_of(spectra: Spectra) -> list[str] | None:
     "`apogee_id` of each star, if there is such a column"
-    return spectra.meta.apogee_id.astype(str).tolist() if 'apogee_id' in spectra.meta else None
+    return _texts(spectra.meta.apogee_id).tolist() if 'apogee_id' in spectra.meta else None
 
 def names_of(ready: Spectra) -> list[str]:
     "`apogee_id`, or row numbers where there is none"
-    return ids_of(ready) or [f'row {i}' for i in range(len(ready))]
+    return [name or f'row {i}' for i, name in enumerate(ids_of(ready) or [''] * len(ready))]
 
 # %% ../../nbs/05c_reference.ipynb #6e24b453
 FEWEST_NORMAL = 10  # different stars to calibrate with

@@ -21,7 +21,7 @@ from stellar_gen.classify.labels import (
 )
 from ..crossmatch.ids import id_to_position, normalize_ids
 from ..crossmatch.match import crossmatch
-from ..data.core import Spectra
+from ..data.core import _texts, Spectra
 from ..data.files import _printable
 from ..data.store import SpectraStore
 from ..data.tables import read_catalog
@@ -36,7 +36,7 @@ _PLACES = 36_000                           # to a degree: rows in the same one a
 
 def _identified(values):
     "Identifiers (N,) in one spelling, '' where there is none; those of simulated stars and the like as they are"
-    plain = pd.Series(values).astype(object).fillna('').astype(str).str.strip().str.upper().to_numpy(str)
+    plain = _texts(pd.Series(values)).str.upper().to_numpy(str)
     spelled = normalize_ids(plain)
     return np.where(spelled == '', plain, spelled)
 

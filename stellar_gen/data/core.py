@@ -402,6 +402,10 @@ def _parts_of(table, name: str, symbols: dict[str, list[str]] | None = None) -> 
     parts = _split(name, values, symbols or {})
     return {part: _scaled(_plain_column(one, missing.get(part), part), unit, name) for part, one in parts.items()}
 
+def _texts(column: pd.Series) -> pd.Series:
+    "Values as text without spaces around them, '' where there is none"
+    return column.astype(object).fillna('').astype(str).str.strip()
+
 def as_frame(
     table,  # `DataFrame`, `Table`, `QTable`, `SkyCoord`, record array, array of a FITS table, or columns by name
 ) -> pd.DataFrame:  # A row each; a `DataFrame` as it is
