@@ -6,110 +6,231 @@ Each method runs in a process of its own, so that its peak memory is its own. Th
 truth: a part spread over the sky, a part clustered along the Galactic plane, proper motions, and 16.5 years between
 the epochs. Astropy's methods get positions that were brought to one epoch beforehand; ours does it itself.
 """
-import argparse, json, subprocess, sys, tempfile, time
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
-import numpy as np, pandas as pd
-from astropy import units as u
+import numpy as np
+import pandas as pd
+from astropy import units
 from astropy.coordinates import SkyCoord, search_around_sky
+from astropy.table import Table
+
 from stellar_gen.crossmatch import crossmatch, id_to_position, propagate
 
-def peak_mib():
-    "Peak resident memory of this process since it began (unlike getrusage, without that of the process it was forked from)"
-    return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])/1024
+RADIUS = 1.                         # arcsec
+LEFT_EPOCH, RIGHT_EPOCH = 2016., 1999.5
+YEARS = RIGHT_EPOCH - LEFT_EPOCH
+CLUSTERS = 600
+CLUSTER_SIZE = .6                   # deg, a scatter
+PLANE = 5.                          # deg, scale height of the clusters' latitudes
+PROPER_MOTION = 8.                  # mas/yr, scale of Student's t with 3 degrees of freedom
+ERROR = .1                          # arcsec, of the positions on the right
+RUNS = 2                            # of each method, of which the faster counts
+METHODS = (                         # name in the table, method, positions
+    ('match_to_catalog_sky, positions moved beforehand', 'match_to_catalog_sky', 'moved'),
+    ('search_around_sky, positions moved beforehand', 'search_around_sky', 'moved'),
+    ('stellar_gen one_to_one, positions moved beforehand', 'stellar_gen', 'moved'),
+    ('stellar_gen one_to_one with epochs', 'stellar_gen with epochs', 'raw'),
+    ('stellar_gen one_to_one without epochs', 'stellar_gen', 'raw'),
+)
+REAL_PROPER_MOTION = 12.            # mas/yr, the same scale for real stars, which are moved
+REAL_EPOCHS = 2016., 2000.
 
+
+def peak_mib():
+    "Peak memory of this process since it began; getrusage has also that of the process it was forked from"
+    status = Path('/proc/self/status').read_text().splitlines()
+    return int(next(line for line in status if line.startswith('VmHWM')).split()[1]) / 1024
+
+
+def judged(left, right, true):
+    "Recall and precision of pairs of names, of which `true` could be found"
+    right_ones = (left == right).sum()
+    return dict(recall=right_ones / true, precision=right_ones / max(len(left), 1), pairs=len(left))
+
+
+def coordinates(table):
+    return SkyCoord(np.asarray(table.ra) * units.deg, np.asarray(table.dec) * units.deg)
+
+
+# ------------------------------------------------------------------------------------------------- synthetic catalogs
 def sky(rng, n):
     "Positions (deg): two thirds in clusters along the Galactic plane, the rest anywhere"
-    k = n*2//3
-    clusters = rng.integers(0, 600, k)
-    l,b = rng.uniform(0, 360, 600),rng.laplace(0, 5, 600)
-    g = SkyCoord(l=(l[clusters]+rng.normal(0, .6, k))%360*u.deg, b=np.clip(b[clusters]+rng.normal(0, .6, k), -90, 90)*u.deg, frame='galactic').icrs
-    ra,dec = rng.uniform(0, 360, n-k),np.degrees(np.arcsin(rng.uniform(-1, 1, n-k)))
-    return np.r_[g.ra.deg, ra],np.r_[g.dec.deg, dec]
+    clustered = n * 2 // 3
+    anywhere = n - clustered
+    member_of = rng.integers(0, CLUSTERS, clustered)
+    longitude = rng.uniform(0, 360, CLUSTERS)
+    latitude = rng.laplace(0, PLANE, CLUSTERS)
+    longitude = (longitude[member_of] + rng.normal(0, CLUSTER_SIZE, clustered)) % 360
+    latitude = np.clip(latitude[member_of] + rng.normal(0, CLUSTER_SIZE, clustered), -90, 90)
+    near_plane = SkyCoord(l=longitude * units.deg, b=latitude * units.deg, frame='galactic').icrs
+    ra = rng.uniform(0, 360, anywhere)
+    dec = np.degrees(np.arcsin(rng.uniform(-1, 1, anywhere)))
+    return np.r_[near_plane.ra.deg, ra], np.r_[near_plane.dec.deg, dec]
+
 
 def catalogs(n, m, pairs, seed=0):
+    "Two catalogs of `n` and `m` rows that share some stars, each at its epoch"
     rng = np.random.default_rng(seed)
-    ra,dec = sky(rng, n+m-pairs)
-    pm = rng.standard_t(3, (2,n+m-pairs))*8
-    star = rng.permutation(n+m-pairs)
-    i,j = star[:n],np.r_[star[:pairs], star[n:]]
-    j = rng.permutation(j)
-    left = pd.DataFrame(dict(ra=ra[i], dec=dec[i], pmra=pm[0,i], pmdec=pm[1,i], star=i)) # epoch 2016.0
-    a,d = propagate(ra[j], dec[j], pm[0,j], pm[1,j], -16.5)
-    e = rng.normal(0, .1, (2,m))/3600
-    right = pd.DataFrame(dict(ra=(a+e[0]/np.cos(np.radians(d)))%360, dec=np.clip(d+e[1], -90, 90), star=j)) # epoch 1999.5
-    return left,right
+    stars = n + m - pairs
+    ra, dec = sky(rng, stars)
+    pmra, pmdec = rng.standard_t(3, (2, stars)) * PROPER_MOTION
+    shuffled = rng.permutation(stars)
+    in_left = shuffled[:n]
+    in_right = rng.permutation(np.r_[shuffled[:pairs], shuffled[n:]])
+    left = dict(ra=ra[in_left], dec=dec[in_left], pmra=pmra[in_left], pmdec=pmdec[in_left], star=in_left)
+    ra, dec = propagate(ra[in_right], dec[in_right], pmra[in_right], pmdec[in_right], YEARS)
+    error_ra, error_dec = rng.normal(0, ERROR, (2, m)) / 3600
+    ra = (ra + error_ra / np.cos(np.radians(dec))) % 360
+    dec = np.clip(dec + error_dec, -90, 90)
+    return pd.DataFrame(left), pd.DataFrame(dict(ra=ra, dec=dec, star=in_right))
 
-def judge(l, r, true): right = (l==r).sum(); return dict(recall=right/true, precision=right/max(len(l), 1), pairs=len(l))
 
-def one(how, path):
-    "Run one method; print what it did"
-    left,right = (pd.read_parquet(Path(path)/f'{s}.parquet') for s in ('left','right'))
-    true = len(np.intersect1d(left.star, right.star))
-    t,cpu = time.perf_counter(),time.process_time()
+def matched(how, left, right):
+    "Stars of the pairs that a method finds, on the left and on the right"
     if how.startswith('stellar_gen'):
-        m = crossmatch(left, right, 1., epochs=(2016.,1999.5) if 'epochs' in how else (None,None), errors=(None,.1))
-        l,r = m.star_l.to_numpy(),m.star_r.to_numpy()
+        epochs = (LEFT_EPOCH, RIGHT_EPOCH) if how.endswith('with epochs') else (None, None)
+        found = crossmatch(left, right, RADIUS, epochs=epochs, errors=(None, ERROR))
+        return found.star_l.to_numpy(), found.star_r.to_numpy()
+    here, there, radius = coordinates(left), coordinates(right), RADIUS * units.arcsec
+    if how == 'match_to_catalog_sky':
+        nearest, separation, _ = here.match_to_catalog_sky(there)
+        rows = np.flatnonzero(separation < radius)
+        others = nearest[rows]
     else:
-        a,b = SkyCoord(left.ra.to_numpy()*u.deg, left.dec.to_numpy()*u.deg),SkyCoord(right.ra.to_numpy()*u.deg, right.dec.to_numpy()*u.deg)
-        if how=='match_to_catalog_sky':
-            j,sep,_ = a.match_to_catalog_sky(b)
-            i = np.flatnonzero(sep<1*u.arcsec); j = j[i]
-        else: i,j,sep,_ = search_around_sky(a, b, 1*u.arcsec)
-        l,r = left.star.to_numpy()[i],right.star.to_numpy()[j]
-    t,cpu = time.perf_counter()-t,time.process_time()-cpu
-    print(json.dumps(dict(seconds=t, cpu=cpu, peak=peak_mib(), **judge(l, r, true))))
+        rows, others, *_ = search_around_sky(here, there, radius)
+    return left.star.to_numpy()[rows], right.star.to_numpy()[others]
 
-def synthetic(a):
-    with tempfile.TemporaryDirectory() as d:
-        left,right = catalogs(a.left, a.right, a.pairs)
-        ra,dec = propagate(left.ra, left.dec, left.pmra, left.pmdec, -16.5)
-        for k,l in (('raw',left), ('moved',left.assign(ra=ra, dec=dec))):
-            (Path(d)/k).mkdir(); l.to_parquet(Path(d)/k/'left.parquet'); right.to_parquet(Path(d)/k/'right.parquet')
-        print(f'{len(left):,} x {len(right):,} rows, {a.pairs:,} true pairs, radius 1 arcsec')
-        print(f'{"method":48} {"seconds":>8} {"ratio":>6} {"peak MiB":>9} {"recall":>8} {"precision":>9} {"pairs":>8}')
-        fastest = None
-        for how,data in (('match_to_catalog_sky','moved'), ('search_around_sky','moved'), ('stellar_gen one_to_one','moved'), ('stellar_gen one_to_one with epochs','raw'), ('stellar_gen one_to_one','raw')):
-            runs = [json.loads(subprocess.run([sys.executable, __file__, '--one', how, '--data', f'{d}/{data}'], capture_output=True, text=True, check=True).stdout) for _ in range(2)]
-            r = min(runs, key=lambda o: o['seconds'])
-            if 'stellar' not in how: fastest = min(fastest or 1e9, r['seconds'])
-            name = how+{'moved':', positions moved beforehand','raw':''}[data] if 'epochs' not in how else how
-            if how=='stellar_gen one_to_one' and data=='raw': name += ' without epochs'
-            print(f'{name:48} {r["seconds"]:8.2f} {r["seconds"]/fastest:6.2f} {r["peak"]:9,.0f} {r["recall"]:8.4f} {r["precision"]:9.4f} {r["pairs"]:8,}', flush=True)
 
-def real(shared):
-    from astropy.table import Table
-    t = Table.read(shared/'catalogs'/'APOKASC_Catalog.v7.1.fits')
-    apokasc = pd.DataFrame(dict(ra=np.asarray(t['RA'], float), dec=np.asarray(t['DEC'], float), id=[str(o).strip().lstrip('J') for o in t['2MASS ID']]))
-    irfm = Table.read(shared/'catalogs'/'irfm_temp.fits')
-    col = next(c for c in irfm.colnames if irfm[c].dtype.kind in 'SU')
-    names = pd.Series([str(o).strip() for o in irfm[col]])
-    named = id_to_position(names).assign(id=names.str.replace('^2M|^J', '', regex=True))
-    named = named[named.ra.notna()].reset_index(drop=True)
-    print(f'\nreal catalogs: {len(apokasc):,} APOKASC stars, {len(named):,} stars whose 2MASS name spells a position; truth by name')
-    rng = np.random.default_rng(1)
-    both = apokasc.id.isin(named.id).sum()
-    def row(what, m): r = judge(m.id_l.to_numpy(), m.id_r.to_numpy(), both); print(f'{what:48} recall {r["recall"]:.4f} precision {r["precision"]:.4f} ({r["pairs"]:,} pairs of {both:,})')
-    m = crossmatch(apokasc, named, 1.)
-    row('as they are, 1 arcsec', m)
-    row('as they are, 3 arcsec', crossmatch(apokasc, named, 3.))
-    for r in m[m.id_l!=m.id_r].itertuples(): print(f'    {r.id_l} was matched with {r.id_r}, {r.sep_arcsec:.2f} arcsec away, {r.n_candidates} candidates')
-    lost = apokasc[apokasc.id.isin(named.id) & ~apokasc.id.isin(m[m.id_l==m.id_r].id_l)]
-    for r in lost.itertuples():
-        o = named[named.id==r.id].iloc[0]
-        sep = SkyCoord(r.ra*u.deg, r.dec*u.deg).separation(SkyCoord(o.ra*u.deg, o.dec*u.deg)).arcsec
-        print(f'    {r.id} was not found: its catalog position lies {sep:.2f} arcsec from the one its name spells')
-    pm = rng.standard_t(3, (2,len(apokasc)))*np.array([[12],[12]])
-    ra,dec = propagate(apokasc.ra, apokasc.dec, *pm, 16.)
-    later = apokasc.assign(ra=ra, dec=dec, pmra=pm[0], pmdec=pm[1])
-    row('moved by 16 years, without propagation', crossmatch(later, named, 1.))
-    row('moved by 16 years, with propagation', crossmatch(later, named, 1., epochs=(2016.,2000.)))
+def one(how, folder):
+    "Run one method in this process; print what it did"
+    left, right = (pd.read_parquet(folder / f'{side}.parquet') for side in ('left', 'right'))
+    true = len(np.intersect1d(left.star, right.star))
+    start, cpu = time.perf_counter(), time.process_time()
+    found = matched(how, left, right)
+    took = dict(seconds=time.perf_counter() - start, cpu=time.process_time() - cpu, peak=peak_mib())
+    print(json.dumps(took | judged(*found, true)))
 
-if __name__=='__main__':
-    p = argparse.ArgumentParser()
-    p.add_argument('--left', type=int, default=733_901); p.add_argument('--right', type=int, default=588_571); p.add_argument('--pairs', type=int, default=41_940)
-    p.add_argument('--shared', type=Path, default=Path(__file__).parents[2]/'shared'/'data'); p.add_argument('--one'); p.add_argument('--data')
-    a = p.parse_args()
-    if a.one: one(a.one, a.data); sys.exit()
-    synthetic(a)
-    if a.shared.is_dir(): real(a.shared)
+
+def measured(how, folder):
+    "The faster run of a method, each in a process of its own"
+    command = [sys.executable, __file__, '--one', how, '--data', folder]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(RUNS)]
+    return min(map(json.loads, runs), key=lambda run: run['seconds'])
+
+
+def write(folder, left, right):
+    folder.mkdir()
+    left.to_parquet(folder / 'left.parquet')
+    right.to_parquet(folder / 'right.parquet')
+
+
+def synthetic(given, folder):
+    "Print the table of all methods; ratios are to the fastest of astropy so far"
+    left, right = catalogs(given.left, given.right, given.pairs)
+    ra, dec = propagate(left.ra, left.dec, left.pmra, left.pmdec, YEARS)
+    write(folder / 'raw', left, right)
+    write(folder / 'moved', left.assign(ra=ra, dec=dec), right)
+    print(f'{len(left):,} x {len(right):,} rows, {given.pairs:,} true pairs, radius {RADIUS:g} arcsec')
+    print(f'{"method":50} {"seconds":>8} {"ratio":>6} {"peak MiB":>9} {"recall":>8} {"precision":>9} {"pairs":>8}')
+    fastest = np.inf
+    for name, how, positions in METHODS:
+        run = measured(how, folder / positions)
+        if not how.startswith('stellar_gen'):
+            fastest = min(fastest, run['seconds'])
+        print(f'{name:50} {run["seconds"]:8.2f} {run["seconds"] / fastest:6.2f} {run["peak"]:9,.0f} '
+              f'{run["recall"]:8.4f} {run["precision"]:9.4f} {run["pairs"]:8,}', flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------ real catalogs
+def texts(column):
+    return pd.Series([str(value).strip() for value in column])
+
+
+def apokasc_stars(folder):
+    "Positions and names of the APOKASC catalog"
+    table = Table.read(folder / 'APOKASC_Catalog.v7.1.fits')
+    names = texts(table['2MASS ID']).str.lstrip('J')
+    return pd.DataFrame(dict(ra=np.asarray(table['RA'], float), dec=np.asarray(table['DEC'], float), id=names))
+
+
+def named_stars(folder):
+    "Names of another list, and the positions that they spell"
+    table = Table.read(folder / 'irfm_temp.fits')
+    column = next(name for name in table.colnames if table[name].dtype.kind in 'SU')
+    names = texts(table[column])
+    stars = id_to_position(names).assign(id=names.str.replace('^2M|^J', '', regex=True))
+    return stars[stars.ra.notna()].reset_index(drop=True)
+
+
+def wrong_pairs(found):
+    "Print pairs of different names"
+    for pair in found[found.id_l != found.id_r].itertuples():
+        print(f'    {pair.id_l} was matched with {pair.id_r}, {pair.sep_arcsec:.2f} arcsec away, {pair.n_candidates} '
+              'candidates')
+
+
+def lost_stars(found, stars, named):
+    "Print stars that are in both lists, and were not found"
+    right = found[found.id_l == found.id_r].id_l
+    for star in stars[stars.id.isin(named.id) & ~stars.id.isin(right)].itertuples():
+        spelt = named[named.id == star.id].iloc[0]
+        apart = coordinates(star).separation(coordinates(spelt)).arcsec
+        print(f'    {star.id} was not found: its catalog position lies {apart:.2f} arcsec from the one its name spells')
+
+
+def moved(stars):
+    "The same stars at another epoch, by random proper motions"
+    pmra, pmdec = np.random.default_rng(1).standard_t(3, (2, len(stars))) * REAL_PROPER_MOTION
+    left, right = REAL_EPOCHS
+    ra, dec = propagate(stars.ra, stars.dec, pmra, pmdec, left - right)
+    return stars.assign(ra=ra, dec=dec, pmra=pmra, pmdec=pmdec)
+
+
+def real(folder):
+    "Print how right matches of real catalogs are, whose truth is known by name"
+    stars, named = apokasc_stars(folder), named_stars(folder)
+    print(f'\nreal catalogs: {len(stars):,} APOKASC stars, {len(named):,} stars whose 2MASS name spells a position; '
+          'truth by name')
+    both = stars.id.isin(named.id).sum()
+
+    def show(what, found):
+        how = judged(found.id_l.to_numpy(), found.id_r.to_numpy(), both)
+        print(f'{what:48} recall {how["recall"]:.4f} precision {how["precision"]:.4f} ({how["pairs"]:,} pairs of '
+              f'{both:,})')
+
+    found = crossmatch(stars, named, RADIUS)
+    show(f'as they are, {RADIUS:g} arcsec', found)
+    show(f'as they are, {3 * RADIUS:g} arcsec', crossmatch(stars, named, 3 * RADIUS))
+    wrong_pairs(found)
+    lost_stars(found, stars, named)
+    later = moved(stars)
+    show('moved by 16 years, without propagation', crossmatch(later, named, RADIUS))
+    show('moved by 16 years, with propagation', crossmatch(later, named, RADIUS, epochs=REAL_EPOCHS))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--left', type=int, default=733_901)
+    parser.add_argument('--right', type=int, default=588_571)
+    parser.add_argument('--pairs', type=int, default=41_940)
+    parser.add_argument('--shared', type=Path, default=Path(__file__).parents[2] / 'shared' / 'data')
+    parser.add_argument('--one', help=argparse.SUPPRESS)
+    parser.add_argument('--data', type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        one(given.one, given.data)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        synthetic(given, Path(folder))
+    if given.shared.is_dir():
+        real(given.shared / 'catalogs')
+
+
+if __name__ == '__main__':
+    main()
