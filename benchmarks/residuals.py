@@ -18,14 +18,25 @@ from sklearn.model_selection import GroupKFold
 
 sys.path.insert(0, str(Path(__file__).parent.parent/'tools'))
 from build_instrument import (
-    CHANGING, difference, observed_frame, pairs, read_visits, REAL, robust, SKY, TELLURIC, Visits
+    CHANGING,
+    REAL,
+    SKY,
+    TELLURIC,
+    Visits,
+    difference,
+    observed_frame,
+    pairs,
+    read_visits,
+    robust,
 )
 from stellar_gen.data import APOGEE, BAD_PIXELS, CHIPS
 from stellar_gen.instrument import PIXEL_KMS
 from stellar_gen.simulate import observe, sample_labels, synthesize
 
-STRETCH, FEWEST = 128, 64   # pixels of a stretch, and of those with information
-LAGS = (1, 2, 3, 4, 8)
+STRETCH = 128               # pixels of a stretch
+FEWEST = 64                 # of them with information
+LAGS = (1, 2, 3, 4, 8)      # pixels, of the correlations
+LARGEST = 5                 # widths, at which residuals are clipped
 GIANTS = {'2M00005143+5615568': dict(teff=4500., logg=2.5, fe_h=-.2)}
 DWARF = dict(teff=3500., logg=4.9, fe_h=-.1)   # the others: the coolest dwarf that the models have
 NO_ERROR = 1e10
@@ -51,9 +62,12 @@ def features(pull):
     known = np.isfinite(pull)
     values = pull[known]
     width = robust(values)
-    scaled = np.where(known, np.clip(pull / width, -5, 5), 0)
-    pairs_of = [(scaled[:-lag] * scaled[lag:]).sum() / max((known[:-lag] & known[lag:]).sum(), 1) for lag in LAGS]
-    return [width, values.std() / width, np.abs(values).max() / width, np.mean(scaled**3), *pairs_of]
+    scaled = np.where(known, np.clip(pull / width, -LARGEST, LARGEST), 0)
+    correlations = []
+    for lag in LAGS:
+        both = (known[:-lag] & known[lag:]).sum()
+        correlations.append((scaled[:-lag] * scaled[lag:]).sum() / max(both, 1))
+    return [width, values.std() / width, np.abs(values).max() / width, np.mean(scaled**3), *correlations]
 
 
 def stretches(visits, bad):
@@ -94,9 +108,11 @@ def main():
     masks = {'plain pixels': int(BAD_PIXELS) | TELLURIC, 'pixels that a network sees': int(BAD_PIXELS),
              'all with information': int(BAD_PIXELS) & ~SKY}
     for name, bad in masks.items():
-        one, other = stretches(visits, bad), stretches(fake, bad)
-        print(f'{name}: area {area(one, other):.3f} of {len(one[0])} and {len(other[0])} stretches')
-        print(pd.DataFrame([np.median(one[0], 0), np.median(other[0], 0)], ['real', 'simulated'], names).round(2))
+        real, simulated_ones = stretches(visits, bad), stretches(fake, bad)
+        n_real, n_simulated = len(real[0]), len(simulated_ones[0])
+        print(f'{name}: area {area(real, simulated_ones):.3f} of {n_real} and {n_simulated} stretches')
+        medians = dict(real=np.median(real[0], 0), simulated=np.median(simulated_ones[0], 0))
+        print(pd.DataFrame(medians, names).T.round(2))
 
 
 if __name__ == '__main__':
