@@ -21,18 +21,21 @@ import pyarrow as pa
 DIFFERENT = 500   # simulated spectra, of which all rows are made by changing the brightness
 PARTITION = 4000  # rows of a partition at most
 LISTS = ('flux', 'ivar', 'lambda', 'lsf_sigma', 'bitmask')
-KIND = pa.struct([(name, pa.list_(pa.int64() if name == 'bitmask' else pa.float32())) for name in LISTS])
+NUMBER = dict.fromkeys(LISTS, pa.float32()) | dict(bitmask=pa.int64())
+KIND = pa.struct([(name, pa.list_(number)) for name, number in NUMBER.items()])
+LSF_SIGMA = .28   # pixels
 
 START = '''
-import resource, sys, time
-import numpy as np
-from stellar_gen.data import SpectraStore, ingest, mmu_files, stream_mmu
+import sys
+import time
+from stellar_gen.data import ingest, stream_mmu
 catalog, out = sys.argv[1:]
 start, cpu = time.perf_counter(), time.process_time()
 '''
 END = '''
-took = time.perf_counter() - start
-print(n, took, time.process_time() - cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+took, worked = time.perf_counter() - start, time.process_time() - cpu
+peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))
+print(n, took, worked, int(peak.split()[1]) / 1024)
 '''
 WAYS = {
     'as `Spectra`, block by block': 'n = sum(len(block.spectra) for block in stream_mmu(catalog))',
@@ -46,7 +49,9 @@ n = 0
 opened = lsdb.open_catalog(catalog)
 for i in range(opened.npartitions):
     frame = opened.partitions[i].compute(progress_bar=False)
-    arrays = [frame[f'spectrum.{name}'].to_numpy().reshape(len(frame), -1) for name in ('flux', 'ivar', 'lambda', 'bitmask')]
+    arrays = []
+    for name in ('flux', 'ivar', 'lambda', 'bitmask'):
+        arrays.append(frame[f'spectrum.{name}'].to_numpy().reshape(len(frame), -1))
     n += len(frame)
 ''',
 }
@@ -61,7 +66,7 @@ def with_spectra(frame, survey, lit):
     arrays = dict(
         flux=survey.flux[of][:, lit] * brightness,
         ivar=survey.ivar[of][:, lit] / brightness**2,
-        lsf_sigma=np.full((len(of), lit.sum()), .28, np.float32),
+        lsf_sigma=np.full((len(of), lit.sum()), LSF_SIGMA, np.float32),
         bitmask=survey.bitmask[of][:, lit].astype(np.int64),
     )
     arrays['lambda'] = np.tile(survey.wave[lit].astype(np.float32), (len(of), 1))
@@ -77,6 +82,7 @@ def write_catalog(path, rows):
     "A catalog of that many stars, a partition at a time"
     import dask
     import lsdb
+
     from stellar_gen.data import APOGEE
     from stellar_gen.simulate import simulate
     dask.config.set(scheduler='synchronous')
@@ -94,6 +100,7 @@ def write_catalog(path, rows):
 
     def add(frame):
         return with_spectra(frame, survey, APOGEE.lit)
+
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         empty = lsdb.from_dataframe(stars.iloc[:9], **place).compute().iloc[:0]
         catalog = lsdb.from_dataframe(stars, partition_rows=PARTITION, **place)
@@ -109,8 +116,8 @@ def measured(code, *args):
     return [float(word) for word in done.stdout.split()[-4:]]
 
 
-if __name__ == '__main__':
-    parser = argparse.ArgumentParser()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rows', type=int, default=20000)
     parser.add_argument('--catalog', type=Path, help='one that is there already')
     options = parser.parse_args()
@@ -126,3 +133,7 @@ if __name__ == '__main__':
         for way, code in WAYS.items():
             rows, seconds, cpu, peak = measured(code, catalog, Path(folder)/'store')
             print(f'| {way} | {rows / seconds:,.0f} | {rows / cpu:,.0f} | {peak:,.0f} |', flush=True)
+
+
+if __name__ == '__main__':
+    main()
