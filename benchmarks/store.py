@@ -5,95 +5,203 @@
 Rows per second are for flux and ivar together, from the page cache. The last part reads a store that is larger than
 the memory the process may have.
 """
-import argparse, subprocess, sys, tempfile, time
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
-import h5py, numpy as np
+import h5py
+import numpy as np
+
 from stellar_gen.data import SpectraStore, concat, ingest, read_spectrum, write_apstar
 from stellar_gen.simulate import simulate
 
-CHUNK = 128
+PIXELS = 8575
+CHUNK = 128          # rows
+BATCH = 64           # rows
+BATCHES = 20         # of random rows that are read out of HDF5
+BLOCK = 1024         # rows that are written at a time
+SIMULATED = 256      # different stars among the files
+MIB = 2**20
+LIMIT = 1000 * MIB   # of the memory of the process that reads a larger store
+ONE_THREAD = dict(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1', MALLOC_ARENA_MAX='2')
 
-def clock(f):
-    t = time.perf_counter(); r = f()
-    return time.perf_counter()-t, r
+
+def clock(work):
+    "Seconds on the clock, and what a function returns"
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+# ---------------------------------------------------------------------------------------------------------- ingesting
+def write_files(folder, n):
+    "Files of one spectrum each, a hundred to a folder"
+    survey = simulate(min(n, SIMULATED), 0)
+    paths = []
+    for i in range(n):
+        star = survey[i % len(survey)]
+        brighter = star.replace(flux=star.flux * (1 + i))
+        paths.append(write_apstar(brighter, folder / f'{i // 100:03d}' / f'apStar-{i:05d}.fits'))
+    return paths
+
 
 def naive(paths, out):
     "What one writes first: a loop over astropy's reader, everything in memory, one HDF5 file at the end"
-    s = concat(read_spectrum(p) for p in paths)
-    with h5py.File(out, 'w') as h:
-        for n in ('flux','ivar','bitmask'): h.create_dataset(n, data=getattr(s,n), chunks=(CHUNK,8575))
+    spectra = concat(read_spectrum(path) for path in paths)
+    chunks = min(CHUNK, len(spectra)), PIXELS
+    with h5py.File(out, 'w') as file:
+        for name in ('flux', 'ivar', 'bitmask'):
+            file.create_dataset(name, data=getattr(spectra, name), chunks=chunks)
 
-def ingestion(d, n):
-    survey = simulate(min(n, 256), 0)
-    paths = [write_apstar(survey[i%len(survey)].replace(flux=survey.flux[i%len(survey)]*(1+i)), d/'tree'/f'{i//100:03d}'/f'apStar-{i:05d}.fits') for i in range(n)]
-    base,_ = clock(lambda: naive(paths, d/'naive.h5'))
-    yield 'ingest', 'naive loop and h5py, one process', n/base, 1.
-    for w in (1,2):
-        t,s = clock(lambda: ingest(d/'tree', d/f'ingested{w}', workers=w, quiet=True))
-        assert len(s)==n
-        yield 'ingest', f'stellar_gen, {w} process' + 'es'*(w>1), n/t, base/t
-    t,_ = clock(lambda: ingest(d/'tree', d/'ingested2', workers=2, quiet=True))
-    yield 'ingest', 'stellar_gen, run again with nothing to do', n/t, base/t
 
+def ingestion(folder, n):
+    "Rows of the table: what, how, files per second, ratio"
+    tree = folder / 'tree'
+    paths = write_files(tree, n)
+    base, _ = clock(lambda: naive(paths, folder / 'naive.h5'))
+    yield 'ingest', 'naive loop and h5py, one process', n / base, 1.
+    again = 'stellar_gen, run again with nothing to do'
+    for how, workers in (('stellar_gen, 1 process', 1), ('stellar_gen, 2 processes', 2), (again, 2)):
+        seconds, store = clock(lambda w=workers: ingest(tree, folder / f'ingested{w}', workers=w, quiet=True))
+        assert len(store) == n
+        yield 'ingest', how, n / seconds, base / seconds
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
 def big_store(path, n):
-    s = simulate(1024, 0)
+    "A store of the same stars again and again, brighter each time"
+    spectra = simulate(BLOCK, 0)
     store = SpectraStore.create(path)
-    for i in range(n//1024): store.append(s.replace(flux=s.flux*np.float32(1+i/7), ivar=s.ivar/np.float32(1+i/7)**2))
+    for i in range(n // BLOCK):
+        brightness = np.float32(1 + i / 7)
+        store.append(spectra.replace(flux=spectra.flux * brightness, ivar=spectra.ivar / brightness**2))
     return store
 
-def reading(d, store, bs=64):
-    n = len(store)
-    order = np.random.default_rng(0)
-    files = {}
-    for name,kw in (('h5py, uncompressed',{}), ('h5py, LZF and shuffle',dict(compression='lzf', shuffle=True))):
-        files[name] = d/(name.split()[1]+'.h5')
-        with h5py.File(files[name], 'w') as h:
-            for a in ('flux','ivar'):
-                o = h.create_dataset(a, (n,8575), 'f4', chunks=(CHUNK,8575), **kw)
-                for i in range(0, n, 1024): o[i:i+1024] = store._group[a][i:i+1024]
-    def straight(path):
-        with h5py.File(path) as h:
-            for i in range(0, n, CHUNK): h['flux'][i:i+CHUNK],h['ivar'][i:i+CHUNK]
-    def shuffled(path, most=20):
-        with h5py.File(path) as h:
-            rows = order.permutation(n)
-            for k in range(most): r = np.sort(rows[k*bs:(k+1)*bs]); h['flux'][r],h['ivar'][r]
-        return most*bs
-    def ours(shuffle): return sum(len(r) for r,_,_ in store.batches(bs, shuffle=shuffle))
-    size = {'stellar_gen':sum(f.stat().st_size for f in (store.path/'spectra.zarr').glob('[fi]*/**/*') if f.is_file())} | {k:f.stat().st_size for k,f in files.items()}
-    base = {}
-    for name,p in files.items():
-        t,_ = clock(lambda: straight(p)); base.setdefault('seq', n/t); yield 'sequential', name, n/t, n/t/base['seq']
-    t,_ = clock(lambda: ours(False)); yield 'sequential', 'stellar_gen batches', n/t, n/t/base['seq']
-    for name,p in files.items():
-        t,m = clock(lambda: shuffled(p)); base.setdefault('shuf', m/t); yield 'shuffled', name+', random rows', m/t, m/t/base['shuf']
-    t,m = clock(lambda: ours(True)); yield 'shuffled', 'stellar_gen batches', m/t, m/t/base['shuf']
-    for k,v in size.items(): yield 'size (MB)', k, v/1e6, v/size['h5py, uncompressed']
 
+def write_hdf5(path, store, **options):
+    "Flux and inverse variance of a store"
+    with h5py.File(path, 'w') as file:
+        arrays = {name: file.create_dataset(name, (len(store), PIXELS), 'f4', chunks=(CHUNK, PIXELS), **options)
+                  for name in ('flux', 'ivar')}
+        for start in range(0, len(store), BLOCK):
+            rows = slice(start, start + BLOCK)
+            spectra = store[rows]
+            for name, array in arrays.items():
+                array[rows] = getattr(spectra, name)
+
+
+def straight(path):
+    "Read all rows in order, and count them"
+    with h5py.File(path) as file:
+        n = len(file['flux'])
+        for start in range(0, n, CHUNK):
+            rows = slice(start, start + CHUNK)
+            file['flux'][rows], file['ivar'][rows]  # noqa: B018
+    return n
+
+
+def shuffled(path, rng):
+    "Read some batches of random rows, and count them"
+    with h5py.File(path) as file:
+        order = rng.permutation(len(file['flux']))
+        for start in range(0, BATCHES * BATCH, BATCH):
+            rows = np.sort(order[start:start + BATCH])
+            file['flux'][rows], file['ivar'][rows]  # noqa: B018
+    return BATCHES * BATCH
+
+
+def batches(store, shuffle):
+    "Read a store by batches, and count its rows"
+    return sum(len(rows) for rows, _, _ in store.batches(BATCH, shuffle=shuffle))
+
+
+def size(store):
+    "Bytes of flux and inverse variance"
+    files = (store.path / 'spectra.zarr').glob('[fi]*/**/*')
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def compared(what, ways):
+    "Rows of the table, of functions that count what they read; ratios are to the first"
+    base = None
+    for how, work in ways.items():
+        seconds, n = clock(work)
+        rate = n / seconds
+        base = base or rate
+        yield what, how, rate, rate / base
+
+
+def reading(folder, store):
+    "Rows of the table: what, how, spectra per second (or MB), ratio"
+    plain, packed = folder / 'uncompressed.h5', folder / 'packed.h5'
+    write_hdf5(plain, store)
+    write_hdf5(packed, store, compression='lzf', shuffle=True)
+    yield from compared('sequential', {
+        'h5py, uncompressed': lambda: straight(plain),
+        'h5py, LZF and shuffle': lambda: straight(packed),
+        'stellar_gen batches': lambda: batches(store, False),
+    })
+    rng = np.random.default_rng(0)
+    yield from compared('shuffled', {
+        'h5py, uncompressed, random rows': lambda: shuffled(plain, rng),
+        'h5py, LZF and shuffle, random rows': lambda: shuffled(packed, rng),
+        'stellar_gen batches': lambda: batches(store, True),
+    })
+    sizes = {'stellar_gen': size(store), 'h5py, uncompressed': plain.stat().st_size,
+             'h5py, LZF and shuffle': packed.stat().st_size}
+    for how, n in sizes.items():
+        yield 'size (MB)', how, n / 1e6, n / sizes['h5py, uncompressed']
+
+
+# ------------------------------------------------------------------------------------------------------------- memory
 CAPPED = '''
-import resource, sys, numpy as np
+import resource
+import sys
+import numpy as np
 from stellar_gen.data import SpectraStore
-cap = int(sys.argv[2]); resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
-s = SpectraStore(sys.argv[1]); total = 0.
-for r,f,v in s.batches(256, shuffle=True, pool=2048): total += float(np.nansum(f, dtype=float))
-mean = np.nan_to_num(s.array('flux')[:, 300:400]).mean().compute()
-print(len(s), total, mean, next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])
+path, limit = sys.argv[1], int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+store = SpectraStore(path)
+total = 0.
+for rows, flux, ivar in store.batches(256, shuffle=True, pool=2048):
+    total += float(np.nansum(flux, dtype=float))
+np.nan_to_num(store.array('flux')[:, 300:400]).mean().compute()
+peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))
+print(len(store), peak.split()[1])
 '''
 
-if __name__=='__main__':
-    p = argparse.ArgumentParser(); p.add_argument('--files', type=int, default=1000); p.add_argument('--rows', type=int, default=32768)
-    a = p.parse_args()
-    with tempfile.TemporaryDirectory() as d:
-        d = Path(d)
+
+def memory(store):
+    "Read a store under a limit, shuffled and by Dask"
+    command = [sys.executable, '-c', CAPPED, str(store.path), str(LIMIT)]
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | ONE_THREAD)
+    if run.returncode:
+        sys.exit(run.stderr[-2000:])
+    n, peak_kib = map(int, run.stdout.split())
+    held = len(store) * PIXELS * 2 * np.float32().nbytes
+    print(f'memory: {n:,} rows, {held / MIB:,.0f} MiB of flux and ivar, read shuffled and by Dask under a limit of '
+          f'{LIMIT / MIB:.0f} MiB of data; peak resident {peak_kib / 1024:,.0f} MiB')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--files', type=int, default=1000)
+    parser.add_argument('--rows', type=int, default=32_768)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
         print(f'{"what":12} {"how":45} {"per second":>12} {"ratio":>8}')
-        def show(rows):
-            for what,how,rate,ratio in rows: print(f'{what:12} {how:45} {rate:12,.0f} {ratio:8.2f}', flush=True)
-        show(ingestion(d, a.files))
-        store = big_store(d/'big', a.rows)
-        show(reading(d, store))
-        held,cap = len(store)*8575*8,1000<<20
-        r = subprocess.run([sys.executable, '-c', CAPPED, str(store.path), str(cap)], capture_output=True, text=True, env={**__import__('os').environ, 'OMP_NUM_THREADS':'1', 'OPENBLAS_NUM_THREADS':'1', 'MALLOC_ARENA_MAX':'2'})
-        if r.returncode: sys.exit(r.stderr[-2000:])
-        n,_,_,rss = r.stdout.split()
-        print(f'memory: {int(n):,} rows, {held/2**20:,.0f} MiB of flux and ivar, read shuffled and by Dask under a limit of {cap/2**20:.0f} MiB of data; peak resident {int(rss)/1024:,.0f} MiB')
+        for what, how, rate, ratio in ingestion(folder, given.files):
+            print(f'{what:12} {how:45} {rate:12,.0f} {ratio:8.2f}', flush=True)
+        store = big_store(folder / 'big', given.rows)
+        for what, how, rate, ratio in reading(folder, store):
+            print(f'{what:12} {how:45} {rate:12,.0f} {ratio:8.2f}', flush=True)
+        memory(store)
+
+
+if __name__ == '__main__':
+    main()
