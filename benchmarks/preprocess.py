@@ -6,126 +6,274 @@ The peers see the first of the spectra only (they are slow); rates are per spect
 that was found over the true one, in per cent: the median over a star's pixels, then the largest over types of star of
 the median over stars. The last part prepares stores of growing size, each in a process of its own.
 """
-import argparse, os, subprocess, sys, tempfile, time, warnings
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np, pandas as pd
-from astropy import units as u
+import numpy as np
+import pandas as pd
+from astropy import units
 from numpy.polynomial import Chebyshev
-from stellar_gen.data import APOGEE_WAVE, CHIPS
-from stellar_gen.preprocess import METHODS, continuum_normalize, continuum_pixels, doppler_shift, mask_bad, resample
+
+from stellar_gen.data import APOGEE_WAVE, C_KMS, CHIPS, SpectraStore
+from stellar_gen.preprocess import (
+    METHODS,
+    continuum_normalize,
+    continuum_pixels,
+    doppler_shift,
+    mask_bad,
+    preprocess_store,
+    resample,
+)
 from stellar_gen.simulate import observe, sample_labels, simulate_store, synthesize
 
-warnings.simplefilter('ignore')
+SEED = 31
+SNR = 100.
+DEGREE = 4                  # of the polynomial on each detector
+LOOPED = 300                # spectra that NumPy and astroNN normalize
+FITTED = 60                 # spectra that specutils normalizes
+SHIFTED = 200               # spectra that are shifted
+RESAMPLED = 20              # of them, by specutils
+VELOCITY = -10.             # km/s, by which they are shifted
+MARGIN = 10                 # pixels at both ends that are not resampled
+EDGE = slice(100, -100)     # pixels that are compared, of those
+NO_ERROR = 1e10             # error bar where nothing is known
+STORES = 5000, 20_000, 50_000  # spectra
+BLOCK = 1000                # of them, written at a time
+
 
 def peak_mib():
-    "Peak resident memory of this process since it began (unlike getrusage, without that of the process it was forked from)"
-    return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])/1024
+    "Peak memory of this process since it began; getrusage has also that of the process it was forked from"
+    status = Path('/proc/self/status').read_text().splitlines()
+    return int(next(line for line in status if line.startswith('VmHWM')).split()[1]) / 1024
 
-def clock(f, *a):
-    t = time.perf_counter(); r = f(*a)
-    return r,time.perf_counter()-t
 
+def clock(work, *args):
+    "What a function returns, and seconds"
+    start = time.perf_counter()
+    found = work(*args)
+    return found, time.perf_counter() - start
+
+
+# -------------------------------------------------------------------------------------------------------- normalizing
 def numpy_loop(flux, ivar):
-    "The same fit of the same pixels, star by star and chip by chip"
-    out,pix = np.ones_like(flux),continuum_pixels()
-    for k in range(len(flux)):
-        for c in CHIPS.values():
-            i = pix[(pix>=c.start) & (pix<c.stop)]
-            i = i[ivar[k,i]>0]
-            x = np.linspace(-1, 1, c.stop-c.start)
-            out[k,c] = flux[k,c]/Chebyshev.fit(x[i-c.start], flux[k,i], 4, domain=[-1,1], w=ivar[k,i]**.5)(x)
+    "The same fit of the same pixels, star by star and detector by detector"
+    out, pixels = np.ones_like(flux), continuum_pixels()
+    for row in range(len(flux)):
+        for chip in CHIPS.values():
+            used = pixels[(pixels >= chip.start) & (pixels < chip.stop)]
+            used = used[ivar[row, used] > 0]
+            along = np.linspace(-1, 1, chip.stop - chip.start)
+            fit = Chebyshev.fit(along[used - chip.start], flux[row, used], DEGREE, domain=[-1, 1],
+                                w=np.sqrt(ivar[row, used]))
+            out[row, chip] = flux[row, chip] / fit(along)
     return out
 
+
 def specutils_fit(flux, ivar):
-    "specutils.fitting.fit_continuum with its defaults (a median filter and a Chebyshev polynomial), chip by chip"
+    "specutils.fitting.fit_continuum with its defaults (a median filter and a Chebyshev polynomial), on each detector"
     from specutils import Spectrum
     from specutils.fitting import fit_continuum
     out = np.ones_like(flux)
-    for k in range(len(flux)):
-        for c in CHIPS.values():
-            ok = ivar[k,c]>0
-            w = APOGEE_WAVE[c]
-            f = np.interp(w, w[ok], flux[k,c][ok])
-            s = Spectrum(flux=f*u.dimensionless_unscaled, spectral_axis=w*u.AA)
-            out[k,c] = f/fit_continuum(s)(w*u.AA).value
+    for row in range(len(flux)):
+        for chip in CHIPS.values():
+            known, wave = ivar[row, chip] > 0, APOGEE_WAVE[chip]
+            filled = np.interp(wave, wave[known], flux[row, chip][known])
+            spectrum = Spectrum(flux=filled * units.dimensionless_unscaled, spectral_axis=wave * units.AA)
+            out[row, chip] = filled / fit_continuum(spectrum)(wave * units.AA).value
     return out
 
-ASTRONN = """
-import sys, time, numpy as np
+
+ASTRONN = '''
+import sys
+import time
+import numpy as np
 from astroNN.apogee import apogee_continuum
-z = np.load(sys.argv[1]); t = time.perf_counter()
-f,_ = apogee_continuum(z['flux'], z['err'], dr=17)
-print(time.perf_counter()-t); np.save(sys.argv[2], f)
-"""
+given = np.load(sys.argv[1])
+start = time.perf_counter()
+flux, _ = apogee_continuum(given['flux'], given['err'], dr=17)
+print(time.perf_counter() - start)
+np.save(sys.argv[2], flux)
+'''
+ASTRONN_NEEDS = 'torch==2.13.0', 'keras', 'astroNN', 'setuptools<81'
+
+
+def astronn_python():
+    "An interpreter that has astroNN, in an environment of its own, since it cannot live beside this package's"
+    folder = Path(__file__).parents[1] / '.venv-peers'
+    python = folder / 'bin' / 'python'
+    if not python.exists():
+        subprocess.run([sys.executable, '-m', 'venv', folder], check=True)
+        subprocess.run([python, '-m', 'pip', 'install', '-q', *ASTRONN_NEEDS], check=True)
+    return python
+
 
 def astronn(flux, ivar):
-    "astroNN's apogee_continuum, in an environment of its own (`.venv-peers`), since it cannot live beside this package's"
-    venv = Path(__file__).parents[1]/'.venv-peers'
-    if not (venv/'bin'/'python').exists():
-        subprocess.run([sys.executable, '-m', 'venv', venv], check=True)
-        subprocess.run([venv/'bin'/'python', '-m', 'pip', 'install', '-q', 'torch==2.13.0', 'keras', 'astroNN', 'setuptools<81'], check=True)
-    with tempfile.TemporaryDirectory() as d:
-        ok = ivar>0
-        np.savez(Path(d)/'in.npz', flux=np.where(ok, flux, 0), err=np.where(ok, 1/np.sqrt(np.where(ok, ivar, 1)), 1e10))
-        r = subprocess.run([venv/'bin'/'python', '-W', 'ignore', '-c', ASTRONN, Path(d)/'in.npz', Path(d)/'out.npy'], capture_output=True, text=True, check=True, env={**os.environ, 'KERAS_BACKEND':'torch'})
-        got,out = np.load(Path(d)/'out.npy'),np.ones_like(flux)
-        if got.shape[1]!=7514: sys.exit(f'astroNN gives {got.shape[1]} pixels')
-        at = 0
-        for c in CHIPS.values(): out[:,c] = got[:,at:at+c.stop-c.start]; at += c.stop-c.start
-        return out,float(r.stdout.split()[-1])
+    "astroNN's apogee_continuum, and its seconds"
+    known = ivar > 0
+    err = np.where(known, 1 / np.sqrt(np.where(known, ivar, 1)), NO_ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / 'in.npz', Path(folder) / 'out.npy'
+        np.savez(given, flux=np.where(known, flux, 0), err=err)
+        command = [astronn_python(), '-W', 'ignore', '-c', ASTRONN, given, made]
+        run = subprocess.run(command, capture_output=True, text=True, check=True,
+                             env=os.environ | dict(KERAS_BACKEND='torch'))
+        normalized = np.load(made)  # of the pixels of the detectors
+    lit = np.concatenate([np.arange(chip.start, chip.stop) for chip in CHIPS.values()])
+    if normalized.shape[1] != len(lit):
+        sys.exit(f'astroNN gives {normalized.shape[1]} pixels')
+    out = np.ones_like(flux)
+    out[:, lit] = normalized
+    return out, float(run.stdout.split()[-1])
 
-if __name__=='__main__':
-    p = argparse.ArgumentParser(); p.add_argument('--n', type=int, default=5000); p.add_argument('--store')
-    a = p.parse_args()
-    if a.store:
-        from stellar_gen.preprocess import preprocess_store
-        s,t = clock(lambda: preprocess_store(a.store, a.store+'.ready', quiet=True))
-        print(len(s), len(s)/t, peak_mib()); sys.exit()
-    labels = sample_labels(a.n, seed=31).assign(snr=100., persistence=0., afterglow=0.)
+
+class Stars(NamedTuple):
+    "Simulated stars, and what is true of them"
+    labels: pd.DataFrame
+    light: np.ndarray       # (N,P), over the continuum
+    flux: np.ndarray        # (N,P), observed
+    ivar: np.ndarray
+    continuum: np.ndarray   # (N,P), the true one
+
+
+def simulated(n):
+    labels = sample_labels(n, seed=SEED).assign(snr=SNR, persistence=0., afterglow=0.)
     light = synthesize(labels)
-    seen,clean = observe(light, labels, 31, clean=True)
-    true,ivar = clean/light,mask_bad(seen.ivar, seen.bitmask)
-    kinds = np.select([labels.kind=='hot', (labels.kind=='dwarf') & (labels.teff<4500), (labels.kind=='dwarf') & (labels.teff<6000), labels.kind=='dwarf', labels.teff<4200, labels.teff<4800], list('hmgfcd'), 'w')
-    def bias(f):
-        b = np.nanmedian(np.where(ivar[:len(f)]>0, seen.flux[:len(f)]/f/true[:len(f)], np.nan), axis=1)-1
-        g = pd.Series(100*b).groupby(kinds[:len(f)]).median()
-        return g[g.abs().idxmax()]
+    seen, clean = observe(light, labels, SEED, clean=True)
+    return Stars(labels, light, seen.flux, mask_bad(seen.ivar, seen.bitmask), clean / light)
+
+
+def types_of(labels):
+    "A letter for each star: hot, M, G and F dwarfs, giants that are cold, cool and warm"
+    dwarf = labels.kind == 'dwarf'
+    conditions = {
+        'h': labels.kind == 'hot',
+        'm': dwarf & (labels.teff < 4500),
+        'g': dwarf & (labels.teff < 6000),
+        'f': dwarf,
+        'c': labels.teff < 4200,
+        'd': labels.teff < 4800,
+    }
+    return np.select(list(conditions.values()), list(conditions), 'w')
+
+
+def bias(stars, normalized):
+    "Per cent by which the continuum of the worst type of star is off"
+    n = len(normalized)
+    found = stars.flux[:n] / normalized
+    ratio = np.where(stars.ivar[:n] > 0, found / stars.continuum[:n], np.nan)
+    off = pd.Series(100 * (np.nanmedian(ratio, axis=1) - 1))
+    by_type = off.groupby(types_of(stars.labels)[:n]).median()
+    return by_type[by_type.abs().idxmax()]
+
+
+def normalized(stars):
+    "Name of each way, what it makes of the first of the stars, and its seconds"
+    first = stars.flux[:LOOPED], stars.ivar[:LOOPED]
+    yield 'NumPy, star by star', *clock(numpy_loop, *first)
+    yield 'specutils.fitting.fit_continuum', *clock(specutils_fit, stars.flux[:FITTED], stars.ivar[:FITTED])
+    yield 'astroNN apogee_continuum', *astronn(*first)
+    for method in METHODS:
+        (flux, _), seconds = clock(continuum_normalize, stars.flux, stars.ivar, method)
+        yield f'stellar_gen, {method}', flux, seconds
+
+
+def normalizing(stars):
+    "Print the first table"
     print(f'{"normalize":46} {"per second":>11} {"ratio":>7} {"bias %":>7}')
-    rows = {}
-    for name,f,n in (('NumPy, star by star', numpy_loop, 300), ('specutils.fitting.fit_continuum', specutils_fit, 60)):
-        r,t = clock(f, seen.flux[:n], ivar[:n]); rows[name] = n/t
-        print(f'{name:46} {n/t:11,.0f} {n/t/rows["NumPy, star by star"]:7.2f} {bias(r):7.2f}', flush=True)
-    r,t = astronn(seen.flux[:300], ivar[:300])
-    print(f'{"astroNN apogee_continuum":46} {300/t:11,.0f} {300/t/rows["NumPy, star by star"]:7.2f} {bias(r):7.2f}', flush=True)
-    for m in METHODS:
-        (r,_),t = clock(continuum_normalize, seen.flux, ivar, m)
-        print(f'{"stellar_gen, "+m:46} {a.n/t:11,.0f} {a.n/t/rows["NumPy, star by star"]:7.2f} {bias(r):7.2f}', flush=True)
-    from specutils import Spectrum
-    from specutils.manipulation import FluxConservingResampler, LinearInterpolatedResampler
-    f,w = light[:200].astype(float),np.ones((200,8575))
-    new = APOGEE_WAVE[10:-10]*(1+10/299792.458)
-    print(f'{"shift and resample":46} {"per second":>11} {"ratio":>7} {"rms error":>10}')
-    inside = slice(100,-100)
-    want = synthesize(labels[:200].assign(rv=labels.rv[:200]-10))[:,10:-10] # the same stars, moved in Fourier space
     base = None
-    for name,R in (('specutils FluxConservingResampler',FluxConservingResampler), ('specutils LinearInterpolatedResampler',LinearInterpolatedResampler)):
-        def theirs(n): return np.stack([R()(Spectrum(flux=x*u.Jy, spectral_axis=APOGEE_WAVE*u.AA), new*u.AA).flux.value for x in f[:n]])
-        r,t = clock(theirs, 20); base = base or 20/t
-        print(f'{name:46} {20/t:11,.0f} {20/t/base:7.2f} {np.sqrt(((r-want[:20])[:,inside]**2).mean()):10.1e}', flush=True)
-    for how in ('flux','lanczos'):
-        (r,_),t = clock(resample, APOGEE_WAVE, f, w, new, how)
-        print(f'{"stellar_gen resample, "+how:46} {200/t:11,.0f} {200/t/base:7.2f} {np.sqrt(((r-want)[:,inside]**2).mean()):10.1e}', flush=True)
-    (r,_),t = clock(doppler_shift, f, w, -10.)
-    print(f'{"stellar_gen doppler_shift":46} {200/t:11,.0f} {200/t/base:7.2f} {np.sqrt(((r[:,10:-10]-want)[:,inside]**2).mean()):10.1e}', flush=True)
-    with tempfile.TemporaryDirectory() as d:
-        print(f'{"preprocess_store":>20} {"per second":>11} {"peak MiB":>9}')
-        for n in (5000,20000,50000):
-            s = Path(d)/f's{n}'
-            if n==5000: simulate_store(s, n, quiet=True)
-            else:
-                from stellar_gen.data import SpectraStore
-                store,first = SpectraStore.create(s),SpectraStore(Path(d)/'s5000')
-                for i in range(0, n, 1000): store.append(first[i%5000:i%5000+1000])
-            m,rate,peak = subprocess.run([sys.executable, '-W', 'ignore', __file__, '--store', str(s)], capture_output=True, text=True, check=True).stdout.split()
-            print(f'{int(m):20,} {float(rate):11,.0f} {float(peak):9,.0f}', flush=True)
+    for name, flux, seconds in normalized(stars):
+        rate = len(flux) / seconds
+        base = base or rate
+        print(f'{name:46} {rate:11,.0f} {rate / base:7.2f} {bias(stars, flux):7.2f}', flush=True)
+
+
+# ----------------------------------------------------------------------------------------------------------- shifting
+INNER = slice(MARGIN, -MARGIN)
+
+
+def by_specutils(resampler, flux, wave):
+    "Spectra on other wavelengths"
+    from specutils import Spectrum
+    spectra = [Spectrum(flux=one * units.Jy, spectral_axis=APOGEE_WAVE * units.AA) for one in flux]
+    return np.stack([resampler(spectrum, wave * units.AA).flux.value for spectrum in spectra])
+
+
+def shifted(flux):
+    "Name of each way, the first of the spectra as it shifts them (n,P-20), and its seconds"
+    from specutils.manipulation import FluxConservingResampler, LinearInterpolatedResampler
+    wave, weight = APOGEE_WAVE[INNER] * (1 - VELOCITY / C_KMS), np.ones_like(flux)
+    for resampler in (FluxConservingResampler, LinearInterpolatedResampler):
+        yield f'specutils {resampler.__name__}', *clock(by_specutils, resampler(), flux[:RESAMPLED], wave)
+    for how in ('flux', 'lanczos'):
+        (moved, _), seconds = clock(resample, APOGEE_WAVE, flux, weight, wave, how)
+        yield f'stellar_gen resample, {how}', moved, seconds
+    (moved, _), seconds = clock(doppler_shift, flux, weight, VELOCITY)
+    yield 'stellar_gen doppler_shift', moved[:, INNER], seconds
+
+
+def shifting(stars):
+    "Print the second table: spectra that were shifted, beside the same stars moved in Fourier space"
+    labels = stars.labels[:SHIFTED]
+    wanted = synthesize(labels.assign(rv=labels.rv + VELOCITY))[:, INNER]
+    print(f'{"shift and resample":46} {"per second":>11} {"ratio":>7} {"rms error":>10}')
+    base = None
+    for name, moved, seconds in shifted(stars.light[:SHIFTED].astype(float)):
+        rate = len(moved) / seconds
+        base = base or rate
+        rms = np.sqrt(((moved - wanted[:len(moved)])[:, EDGE]**2).mean())
+        print(f'{name:46} {rate:11,.0f} {rate / base:7.2f} {rms:10.1e}', flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------- whole stores
+def prepare(path):
+    "In this process: print spectra of a store, spectra per second, and MiB"
+    store, seconds = clock(lambda: preprocess_store(path, f'{path}.ready', quiet=True))
+    print(len(store), len(store) / seconds, peak_mib())
+
+
+def again(path, first, n):
+    "A store of `n` spectra, those of the first again and again"
+    store = SpectraStore.create(path)
+    for start in range(0, n, BLOCK):
+        row = start % len(first)
+        store.append(first[row:row + BLOCK])
+
+
+def preparing(folder):
+    "Print the third table"
+    print(f'{"preprocess_store":>20} {"per second":>11} {"peak MiB":>9}')
+    first = simulate_store(folder / 'first', STORES[0], quiet=True)
+    for n in STORES:
+        path = folder / f'stars {n}'
+        again(path, first, n)
+        command = [sys.executable, '-W', 'ignore', __file__, '--store', path]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        number, rate, peak = printed.split()
+        print(f'{int(number):20,} {float(rate):11,.0f} {float(peak):9,.0f}', flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--n', type=int, default=5000)
+    parser.add_argument('--store', help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    warnings.simplefilter('ignore')
+    if given.store:
+        prepare(given.store)
+        return
+    stars = simulated(given.n)
+    normalizing(stars)
+    shifting(stars)
+    with tempfile.TemporaryDirectory() as folder:
+        preparing(Path(folder))
+
+
+if __name__ == '__main__':
+    main()
