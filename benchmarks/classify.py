@@ -15,8 +15,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stellar_gen.classify import (LABELS, calibration_error, classify, coverage, label_inputs,
-                                  label_targets, labeller_of, learn_labels_from, stellar_types, with_c_o)
+from stellar_gen.classify import (
+    LABELS,
+    calibration_error,
+    classify,
+    coverage,
+    label_inputs,
+    label_targets,
+    labeller_of,
+    learn_labels_from,
+    stellar_types,
+    with_c_o,
+)
 from stellar_gen.simulate import observe, simulate, simulate_store, true_flux
 from stellar_gen.train import load_model
 
@@ -24,6 +34,14 @@ MIX = dict(giant=50, dwarf=25, hot=10, subgiant=10, supergiant=5)
 BINS = {'20-50': (0, 50), '50-80': (50, 80), '80-125': (80, 125), 'above 125': (125, 1e4)}
 LADDER = [20, 30, 50, 80, 125, 200]  # S/N at which one star is observed again
 COOL = 7200                          # K, below which rotation shows
+FGK = (3870, 7220)                   # K, of F, G and K stars
+FEWEST = 5                           # stars, of which a share is told
+BLOCK = 1000                         # stars that are prepared at a time
+MEAN_OF = 4                          # pixels
+COMPONENTS = 16
+FEW_TEST = 1500                      # stars that labels from few stars are tested with
+EPOCHS, RATE = 30, 1e-3              # of networks that learn from few stars
+AS_SCATTER = 1.4826                  # of a median error, which is then that of a Gaussian
 
 
 def table(rows, digits=3):
@@ -50,11 +68,11 @@ def silence(found, plain):
 
 def errors(found, true, plain):
     "Root mean square errors of F, G and K stars, and how many labels lie within their stated errors"
-    fgk = plain & true.teff.between(3870, 7220).to_numpy()
+    fgk = plain & true.teff.between(*FGK).to_numpy()
     print('\nF, G and K stars: root mean square errors')
     rows = []
     for name, some in by_snr(found, fgk):
-        off = {label: ((found[label] - true[label])[some]**2).mean()**0.5 for label in LABELS}
+        off = {label: np.sqrt(((found[label] - true[label])[some]**2).mean()) for label in LABELS}
         rows.append(dict(snr=name, stars=int(some.sum()), **off))
     table(rows)
     print('\nShare within one and two stated errors, ordinary stars')
@@ -79,7 +97,7 @@ def types(found, true, plain):
     rows = []
     for kind in [*sorted(set(name[plain])), 'all']:
         some = plain & typed & ((name == kind) | (kind == 'all'))
-        share = {snr: right[rows_].mean() if rows_.sum() > 4 else np.nan for snr, rows_ in by_snr(found, some)}
+        share = {snr: right[bin_].mean() if bin_.sum() >= FEWEST else np.nan for snr, bin_ in by_snr(found, some)}
         rows.append(dict(type=kind, **share))
     table(rows)
     print('\nCarbon-rich stars and fast rotators: how many are found (recall), how many called so are so (precision)')
@@ -119,50 +137,57 @@ def again(model, stars=100):
     table(rows)
 
 
-def _pixels(model, store):
-    "Prepared flux less the continuum, means of four pixels"
+def means(model, store):
+    "Prepared flux less the continuum, means of four pixels (N,P/4)"
     parts = []
-    for start in range(0, len(store), 1000):
-        ready = model.recipe(store[start:start + 1000])
+    for start in range(0, len(store), BLOCK):
+        ready = model.recipe(store[start:start + BLOCK])
         flux = np.where(ready.ivar > 0, ready.flux - 1, 0)
-        parts.append(flux[:, :flux.shape[1] // 4 * 4].reshape(len(ready), -1, 4).mean(2))
+        whole = flux.shape[1] // MEAN_OF * MEAN_OF
+        parts.append(flux[:, :whole].reshape(len(ready), -1, MEAN_OF).mean(2))
     return np.concatenate(parts).astype(np.float32)
+
+
+def inputs_of(model, pool, few_test):
+    "What labels are learned from, by name: arrays of the pool and of the test stars; and our own inputs of both"
+    with tempfile.TemporaryDirectory() as folder:
+        stores = [simulate_store(Path(folder) / name, n, seed, quiet=True)
+                  for name, n, seed in (('pool', pool, 302), ('test', few_test, 303))]
+        latents = [label_inputs(model, store) for store in stores]
+        pixels = [means(model, store) for store in stores]
+    middle = pixels[0].mean(0)
+    torch.manual_seed(0)
+    directions = torch.svd_lowrank(torch.from_numpy(pixels[0] - middle), COMPONENTS, niter=4)[2].numpy()
+    noise = [inputs.x[:, -1:] for inputs in latents]
+    kinds = dict(
+        latents=[inputs.x for inputs in latents],
+        components=[np.hstack([(x - middle) @ directions, s]) for x, s in zip(pixels, noise)],
+        pixels=[np.hstack([x, s]) for x, s in zip(pixels, noise)],
+    )
+    return kinds, latents
 
 
 def few(model, args):
     "Median errors of labels that are read from few stars' latents, components or pixels"
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        stores = [simulate_store(folder / name, n, seed, quiet=True)
-                  for name, n, seed in (('pool', args.pool, 302), ('test', 1500, 303))]
-        latents = [label_inputs(model, store) for store in stores]
-        pixels = [_pixels(model, store) for store in stores]
-    mean = pixels[0].mean(0)
-    torch.manual_seed(0)
-    directions = torch.svd_lowrank(torch.from_numpy(pixels[0] - mean), 16, niter=4)[2].numpy()
-    noise = [inputs.x[:, -1:] for inputs in latents]
-    kinds = dict(
-        latents=[inputs.x for inputs in latents],
-        components=[np.hstack([(x - mean) @ directions, s]) for x, s in zip(pixels, noise)],
-        pixels=[np.hstack([x, s]) for x, s in zip(pixels, noise)],
-    )
+    kinds, (of_pool, of_test) = inputs_of(model, args.pool, FEW_TEST)
     names = ['teff', 'logg', 'fe_h']
-    true = label_targets(latents[1].meta, names)
+    true = label_targets(of_test.meta, names)
     rows = []
     for n in (100, 1000, args.pool):
         some = np.random.default_rng(0).permutation(args.pool)[:n]
         for kind, (pool, test) in kinds.items():
-            inputs = latents[0].rows(some)._replace(x=pool[some])
-            learned = learn_labels_from(load_model(args.model), inputs, names, 30, 0, 1e-3, members=1)
+            inputs = of_pool.rows(some)._replace(x=pool[some])
+            learned = learn_labels_from(load_model(args.model), inputs, names, EPOCHS, lr=RATE, members=1)
             mu, _ = labeller_of(learned).read(test)
             off = np.abs(mu - true)
-            off[:, 0] *= latents[1].meta.teff
-            rows.append(dict(labels=n, learned_from=kind, **dict(zip(names, 1.4826 * np.median(off, 0)))))
+            off[:, 0] *= of_test.meta.teff  # whose logarithm is learned
+            errors = AS_SCATTER * np.median(off, 0)
+            rows.append(dict(labels=n, learned_from=kind, **dict(zip(names, errors))))
     print('\nFew labels: median errors (times 1.48) of all kinds of star')
     table(rows)
 
 
-if __name__ == '__main__':
+def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--test', type=int, default=6000)
     parser.add_argument('--pool', type=int, default=10_000)
@@ -172,3 +197,7 @@ if __name__ == '__main__':
     accuracy(model, args)
     again(model)
     few(model, args)
+
+
+if __name__ == '__main__':
+    main()
