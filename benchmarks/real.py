@@ -35,21 +35,34 @@ from scipy.stats import kstest
 
 from stellar_gen.anomaly import flag, score
 from stellar_gen.classify import classify
-from stellar_gen.data import (APOGEE, APOGEE_PIXMASK, APOGEE_WAVE, BAD_PIXELS, C_KMS, CHIPS, Spectra, concat,
-                              read_spectrum, sample_spectra)
+from stellar_gen.data import (
+    APOGEE,
+    APOGEE_PIXMASK,
+    APOGEE_WAVE,
+    BAD_PIXELS,
+    C_KMS,
+    CHIPS,
+    Spectra,
+    concat,
+    read_spectrum,
+    sample_spectra,
+)
 from stellar_gen.preprocess import Recipe, air_to_vacuum
 from stellar_gen.simulate import PIXEL_KMS, in_grid, synthesize
 from stellar_gen.train import load_model, packaged_models, reconstruct
 
+
 def room(name: str) -> ModuleType | None:
     "A module of the package; None in versions that have none of this name"
     return import_module(name) if find_spec(name) else None
+
 
 CALIBRATION = room('stellar_gen.simulate.calibration')  # corrects the models by real stars
 COOL_DWARFS = room('stellar_gen.simulate.cool')         # draws M and L dwarfs as real ones are
 
 HERE = Path(__file__).parent
 REPRODUCED, HELD_OUT = 'reproduced', 'held out'
+
 
 # ------------------------------------------------------------------------------------------------ figures, aims, tables
 class Aim(NamedTuple):
@@ -72,17 +85,22 @@ class Aim(NamedTuple):
         "Whether a value lies between them; NaN does not"
         return bool(self.low <= value <= self.high)
 
+
 def at_most(value: float) -> Aim:
     return Aim(high=value)
+
 
 def at_least(value: float) -> Aim:
     return Aim(low=value)
 
+
 def within(value: float) -> Aim:
     return Aim(-value, value)
 
+
 def exactly(value: float) -> Aim:
     return Aim(value, value)
+
 
 class Figure(NamedTuple):
     "One line of the tables: a number, several (by detector or S/N), or a text"
@@ -118,7 +136,9 @@ class Figure(NamedTuple):
         missed = not all(aim.met(number) for aim, number in zip(aims, self.numbers))
         return f'**{text}**' if missed else text
 
+
 Columns = dict[str, list[Figure]]  # figures by the name of the column: `before`, or a model's name
+
 
 def print_rows(head: list[str], rows: list[list[str]]) -> None:
     "Print a Markdown table"
@@ -127,6 +147,7 @@ def print_rows(head: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         print('| ' + ' | '.join(row) + ' |')
     print(flush=True)
+
 
 def print_figures(title: str, columns: Columns) -> None:
     "Print figures of the same names side by side: first what is reproduced, then what was held out"
@@ -140,6 +161,7 @@ def print_figures(title: str, columns: Columns) -> None:
         cells = [found.get((*pair, figure.name), '') for pair in pairs]
         rows.append([figure.name, figure.aim_text, *cells])
     print_rows(['figure', 'aim', *(f'{basis}: {column}' for basis, column in pairs)], rows)
+
 
 def figures_of(text: str) -> dict[str, list[Figure]]:
     "Figures, as texts, by title, out of what this script has printed; of several models the first"
@@ -157,6 +179,7 @@ def figures_of(text: str) -> dict[str, list[Figure]]:
                 found[title] += [Figure(row[0], row[at].strip('*'), basis) for row in rows[2:] if row[at]]
     return found
 
+
 # ------------------------------------------------------------------------- models that others learned from real spectra
 N_PIXELS = len(APOGEE_WAVE)
 SIMULATED_VMACRO = 2.5      # km/s, the broadening at which the simulator is compared with both
@@ -167,10 +190,12 @@ MANGANESE_SLOPE = .2        # dex of [Mn/Fe] for each dex of [Fe/H]
 ALPHA_ELEMENTS = ('o', 'mg', 'si', 's', 'ca', 'ti')
 LABELS = ['teff', 'logg', 'fe_h', 'alpha_m']  # K, dex, dex, dex; [Mg/Fe] for alpha_m in dwarfs
 
+
 def quadratic(x: np.ndarray) -> np.ndarray:
     "1, labels (N,4) and their ten products (N,15)"
     first, second = np.triu_indices(x.shape[1])
     return np.concatenate([np.ones((len(x), 1)), x, x[:, first] * x[:, second]], 1)
+
 
 def simulator_labels(
     labels: np.ndarray,  # `LABELS` (N,4)
@@ -185,6 +210,7 @@ def simulator_labels(
     for element in ALPHA_ELEMENTS:
         table[f'{element}_fe'] = table.alpha_m
     return table
+
 
 class Learned:
     "Normalized real-like spectra on 7,214 pixels, from labels; their scatter, and the labels of real stars"
@@ -218,6 +244,7 @@ class Learned:
         "Spectra (N,M) of giants or of dwarfs"
         return self.giants(labels) if giants else self.dwarfs(labels)
 
+
 def fitted_giants(n: int) -> np.ndarray:
     "Which of the giants (n,) have lent their labels to the calibration"
     asset = files('stellar_gen')/'assets'/'calibration.npz'
@@ -229,6 +256,7 @@ def fitted_giants(n: int) -> np.ndarray:
     fitted[np.random.default_rng(2).permutation(n)[:n//2]] = True
     return fitted
 
+
 def dwarf_labels(n: int, rng: np.random.Generator) -> np.ndarray:
     "Labels (n,4) of dwarfs on the main sequence, where the network was learned"
     teff = rng.uniform(4220, 6950, n)
@@ -236,6 +264,7 @@ def dwarf_labels(n: int, rng: np.random.Generator) -> np.ndarray:
     fe_h = rng.uniform(-.75, .35, n)
     mg_fe = .05 - .2 * fe_h + rng.normal(0, .08, n)
     return np.stack([teff, logg.clip(4.02, 4.95), fe_h, mg_fe.clip(-.25, .45)], 1)
+
 
 # ---------------------------------------------------------------------------------------------------- spectra of them
 LSF_SIGMA = C_KMS / APOGEE.resolution / np.sqrt(8 * np.log(2)) / PIXEL_KMS  # pixels
@@ -246,10 +275,12 @@ SNR_MEDIAN, SNR_SPREAD = 110., .45  # lognormal
 SNR_RANGE = (50, 250)
 SNR_BINS = ((50, 80), (80, 125), (125, 251))
 
+
 def structure(n: int, rng: np.random.Generator) -> np.ndarray:
     "Random spectral structure (n,8575) of mean 0 and scatter 1, as sharp as the spectrograph"
     white = rng.normal(size=(n, N_PIXELS))
     return gaussian_filter1d(white, LSF_SIGMA) * np.sqrt(2 * np.sqrt(np.pi) * LSF_SIGMA)
+
 
 def responses(n: int, rng: np.random.Generator) -> np.ndarray:
     "Smooth continua (n,8575), another on each detector"
@@ -260,6 +291,7 @@ def responses(n: int, rng: np.random.Generator) -> np.ndarray:
         out[:, pixels] *= np.exp(np.polynomial.chebyshev.chebval(along, coefficients.T))
     return out
 
+
 class Observed(NamedTuple):
     "Real-like stars as they are observed, and what is true of them"
     spectra: Spectra
@@ -267,6 +299,7 @@ class Observed(NamedTuple):
     snr: np.ndarray      # (N,)
     perfect: np.ndarray  # (N,), chi-square per pixel of a model that knows the labels' flux, but not the scatter
     giants: bool
+
 
 def observed(
     learned: Learned,
@@ -286,14 +319,22 @@ def observed(
     seen = level * true + error * rng.normal(size=flux.shape)
     good = rng.random(flux.shape) > BAD_SHARE                                 # (N,M)
     off = np.where(good, (seen - level * flux) / error, 0)
-    out = dict(flux=np.zeros((n, N_PIXELS), np.float32), ivar=np.zeros((n, N_PIXELS), np.float32))
-    mask = np.zeros((n, N_PIXELS), np.int32)
-    out['flux'][:, pixels] = np.where(good, seen, 0)
-    out['ivar'][:, pixels] = 1 / error**2
-    mask[:, pixels] = np.where(good, 0, int(APOGEE_PIXMASK.BADPIX))
-    meta = pd.DataFrame(dict(apogee_id=[f'real-like {i}' for i in range(n)]))
-    spectra = Spectra(APOGEE, out['flux'], out['ivar'], mask, meta)
+    spectra = Spectra(
+        APOGEE,
+        on_grid(np.where(good, seen, 0), pixels, np.float32),
+        on_grid(1 / error**2, pixels, np.float32),
+        on_grid(np.where(good, 0, int(APOGEE_PIXMASK.BADPIX)), pixels, np.int32),
+        pd.DataFrame(dict(apogee_id=[f'real-like {i}' for i in range(n)])),
+    )
     return Observed(spectra, labels, snr, (off**2).sum(1) / good.sum(1), giants)
+
+
+def on_grid(values: np.ndarray, pixels: np.ndarray, dtype: type = float, elsewhere: float = 0) -> np.ndarray:
+    "Values (...,M) on all pixels (...,8575)"
+    out = np.full((*values.shape[:-1], N_PIXELS), elsewhere, dtype)
+    out[..., pixels] = values
+    return out
+
 
 # -------------------------------------------------------------------------------------------- scores of real-like stars
 LACKING = (15236., 15463.5, 15544., 15698., 16050.)  # Å, where the first packaged model found real giants odd
@@ -303,13 +344,16 @@ PULL = Aim(.8, 1.3)
 UNITS = dict(teff='Teff (K)', logg='log g', fe_h='[Fe/H]', alpha_m='[alpha/M]')
 DECIMALS = dict(teff=0, logg=3, fe_h=3, alpha_m=3)
 
+
 def width(values: np.ndarray) -> float:
     "Half the distance of the 16th and the 84th percentile"
     return float(np.diff(np.nanpercentile(values, (16, 84)))[0] / 2)
 
+
 def by_snr(stars: Observed, ratio: Callable[[np.ndarray], float]) -> tuple[float, ...]:
     "A figure of the stars in each bin of S/N"
     return tuple(ratio((stars.snr >= low) & (stars.snr < high)) for low, high in SNR_BINS)
+
 
 def scattered_chi2(model, stars: Observed) -> np.ndarray:
     "Chi-square per pixel (N,) with the model's own scatter added to the error bars"
@@ -319,10 +363,12 @@ def scattered_chi2(model, stars: Observed) -> np.ndarray:
     weight = ready.ivar / (1 + ready.ivar * scatter**2)
     return (weight * (ready.flux - drawn)**2).sum(1) / (ready.ivar > 0).sum(1)
 
+
 def names_lacking(reason: str) -> bool:
     "Whether a reason rests on a line that the first simulator lacked"
     waves = [float(word.replace(',', '')) for word in re.findall(r'\b1[5-7],?\d{3}(?:\.\d+)?', str(reason))]
     return any(abs(wave - line) < NEAR for wave in waves for line in LACKING)
+
 
 def anomaly_figures(model, stars: Observed, who: str) -> Iterator[Figure]:
     "How odd real-like stars are said to be"
@@ -346,9 +392,11 @@ def anomaly_figures(model, stars: Observed, who: str) -> Iterator[Figure]:
     lacking = table.reason.map(names_lacking).mean()
     yield Figure(f'{who}: share with a reason at five lines once lacking', lacking, REPRODUCED)
 
+
 def silent(table: pd.DataFrame) -> np.ndarray:
     "Which stars get no temperature (N,)"
     return table.teff.isna().to_numpy()
+
 
 def label_figures(model, stars: Observed, who: str) -> Iterator[Figure]:
     "How well their labels are read"
@@ -370,6 +418,7 @@ def label_figures(model, stars: Observed, who: str) -> Iterator[Figure]:
         bias = np.nanmean(off[np.abs(teff - centre) < 200])
         yield Figure(f'{who}: bias of Teff (K) at {centre:,} K', bias, REPRODUCED, (), 0)
 
+
 def score_figures(model, args, learned: Learned) -> list[Figure]:
     "Figures of real-like giants and dwarfs"
     rng = np.random.default_rng(args.seed)
@@ -383,6 +432,7 @@ def score_figures(model, args, learned: Learned) -> list[Figure]:
     bare = observed(learned, dwarf_labels(args.dwarfs, rng), False, rng, scatter=0)
     found += anomaly_figures(model, bare, 'dwarfs without scatter')
     return found
+
 
 # ------------------------------------------------------------------------------------------------------- real spectra
 ARCTURUS = np.array([4286., 1.66, -.52, .25])  # published labels
@@ -404,6 +454,7 @@ KNOWN = {                                      # letter of the spectral type, by
 DEFECT = slice(640, 652)                       # pixels, 15,235 to 15,237 Å
 KINDS = dict(cauldron='eclipsing binary', jbirky_apogee_tools='M or L dwarf', peraktong='K giant')  # by source
 
+
 def arcturus_flux(folder: Path) -> np.ndarray:
     "The atlas of Arcturus (8575,) in its rest frame, as blurred as an APOGEE spectrum; NaN beyond its ends"
     with gzip.open(folder/'arcturus_atlas_hband.txt.gz') as file:
@@ -412,6 +463,7 @@ def arcturus_flux(folder: Path) -> np.ndarray:
     fine = np.interp(np.arange(N_PIXELS * STEPS_A_PIXEL) / STEPS_A_PIXEL, np.arange(N_PIXELS), np.log(APOGEE_WAVE))
     blurred = gaussian_filter1d(np.interp(np.exp(fine), rest, flux), LSF_SIGMA * STEPS_A_PIXEL)[::STEPS_A_PIXEL]
     return np.where((APOGEE_WAVE > rest[0]) & (APOGEE_WAVE < rest[-1]), blurred, np.nan)
+
 
 def arcturus(folder: Path, rng: np.random.Generator, snr: float = ARCTURUS_SNR) -> Spectra:
     "Arcturus, observed at a S/N"
@@ -423,10 +475,12 @@ def arcturus(folder: Path, rng: np.random.Generator, snr: float = ARCTURUS_SNR) 
     unflagged = np.zeros((1, N_PIXELS), np.int32)
     return Spectra(APOGEE, seen[None].astype(np.float32), ivar[None].astype(np.float32), unflagged, meta)
 
+
 def dr13_giant(folder: Path) -> Spectra:
     "The K giant of DR13 as its file has it"
     path, = (folder/'files').glob('apStar-r6-*')
     return read_spectrum(path)
+
 
 def table_of_spectra(folder: Path, name: str) -> Spectra:
     "One of the tables of real spectra, with `kind` and `name` in `meta`"
@@ -442,9 +496,11 @@ def table_of_spectra(folder: Path, name: str) -> Spectra:
         told['filetype'] = 'aspcapStar'
     return Spectra(APOGEE, np.where(known, flux, 0).astype(np.float32), ivar, mask, told)
 
+
 def letters(table: pd.DataFrame) -> np.ndarray:
     "Letters of the spectral types (N,); '' where there is none"
     return table.type.str[:1].to_numpy()
+
 
 def read_by(model, spectra: Spectra) -> pd.DataFrame:
     "What the model says of spectra: scores, types, labels and reasons, one row a spectrum"
@@ -454,6 +510,7 @@ def read_by(model, spectra: Spectra) -> pd.DataFrame:
     both = scored.join(said[columns]).assign(why_no_label=said.reason)
     texts = ['kind', 'reason', 'type', 'why_no_label']
     return both.assign(**both[texts].fillna('').astype(str))
+
 
 def named_stars(folder: Path, rng: np.random.Generator) -> dict[str, Spectra]:
     "Single real stars of which something is known, by name"
@@ -469,6 +526,7 @@ def named_stars(folder: Path, rng: np.random.Generator) -> dict[str, Spectra]:
         'K dwarf of DR17, defect masked': masked,
     }
 
+
 def arcturus_figures(row: pd.Series) -> Iterator[Figure]:
     "Labels of Arcturus less the published ones"
     for label, truth in zip(LABELS, ARCTURUS):
@@ -482,6 +540,7 @@ def arcturus_figures(row: pd.Series) -> Iterator[Figure]:
     off = row.fe_h - ARCTURUS_FE_H_DR10
     yield Figure(f'Arcturus: [Fe/H] less {ARCTURUS_FE_H_DR10:g}, as on the scale of DR10', off, HELD_OUT)
 
+
 def error_figures(fainter: pd.DataFrame) -> Iterator[Figure]:
     "Stated errors of Arcturus' temperature, which should not shrink as S/N falls"
     error = fainter.e_teff.to_numpy(float)
@@ -490,6 +549,7 @@ def error_figures(fainter: pd.DataFrame) -> Iterator[Figure]:
     yield Figure(name, tuple(error), HELD_OUT, (), 0)
     name = f'Arcturus: stated error of Teff at S/N {", ".join(others)} over that at {bright}'
     yield Figure(name, tuple(error[1:] / error[0]), HELD_OUT, (at_least(1),), 2)
+
 
 def named_figures(table: pd.DataFrame) -> Iterator[Figure]:
     "Oddness and type of the single stars"
@@ -500,6 +560,7 @@ def named_figures(table: pd.DataFrame) -> Iterator[Figure]:
             yield Figure(f'{name}: flagged', float(row.flag), HELD_OUT, (exactly(0),), 0)
             wrong = float(row.type[:1] != KNOWN[name])
             yield Figure(f'{name}: another letter than {KNOWN[name]}, or none', wrong, HELD_OUT, (exactly(0),), 0)
+
 
 def binary_figures(table: pd.DataFrame) -> Iterator[Figure]:
     "Types of eclipsing binaries"
@@ -513,6 +574,7 @@ def binary_figures(table: pd.DataFrame) -> Iterator[Figure]:
     single = binaries[binaries.table == 'visits']
     hot = int(np.isin(letters(single), ['O', 'B']).sum())
     yield Figure(f'visits of binaries ({len(single)}): called O or B', hot, HELD_OUT, (), 0)
+
 
 def dwarf_figures(table: pd.DataFrame) -> Iterator[Figure]:
     "Types of M and L dwarfs"
@@ -528,17 +590,20 @@ def dwarf_figures(table: pd.DataFrame) -> Iterator[Figure]:
     yield Figure(f'{who}: median chi2', dwarfs.chi2.median(), basis, (), 1)
     yield Figure(f'{who}: share flagged', dwarfs.flag.mean(), basis)
 
+
 def listed(row: pd.Series) -> list[str]:
     "Cells of a real spectrum in the list"
     reason = row.reason if row.type else f'{row.reason}; no type: {row.why_no_label}'
     numbers = [f'{row.snr:.0f}', f'{row.chi2:.1f}', f'{row.anomaly:.1f}', f'{row.p_value:.1e}']
     return [row['name'], row['of'], row.table, *numbers, row.kind, row.type, reason.replace('|', '/')]
 
+
 def print_spectra(name: str, table: pd.DataFrame) -> None:
     "List what a model says of each real spectrum"
     print(f'\n### Each real spectrum, by {name}\n')
     head = ['star', 'is', 'from', 'S/N', 'chi2', 'sigma', 'p', 'kind', 'type', 'reason']
     print_rows(head, [listed(row) for _, row in table.iterrows()])
+
 
 def spectra_figures(model, args) -> tuple[list[Figure], pd.DataFrame]:
     "Figures of real spectra, and what is said of each"
@@ -556,6 +621,7 @@ def spectra_figures(model, args) -> tuple[list[Figure], pd.DataFrame]:
     found += [*binary_figures(many), *dwarf_figures(many)]
     single = named.assign(of='', table='', name=named.index)
     return found, pd.concat([single, many], ignore_index=True)
+
 
 # ------------------------------------------------------------------------------------------ the simulator against real
 DEGREE = 4          # of the Chebyshev polynomial that is taken out of each detector
@@ -582,6 +648,7 @@ STEP = np.array([80., .25, .12, .08, 1.5])  # of the labels and the turbulence (
 FIRST_STEP = .7                           # of them, of the first simplex
 FITTED_LABELS = ' (Teff; log g; [Fe/H]; [alpha/M]; turbulence)'
 MOST_CALLS = 300                          # of the simulator, in a fit
+
 
 class Detectors:
     "The pixels of the learned models by detector, and smooth curves along each"
@@ -622,6 +689,7 @@ class Detectors:
             out[span] *= curves @ found
         return out
 
+
 def simulated(labels: np.ndarray, giants: bool, pixels: np.ndarray, **abundances: float) -> np.ndarray:
     "Simulated spectra (N,M) of labels (N,4), or (N,5) with the turbulence"
     table = simulator_labels(labels[:, :4], giants)
@@ -629,9 +697,11 @@ def simulated(labels: np.ndarray, giants: bool, pixels: np.ndarray, **abundances
         table['vmacro'] = labels[:, 4]
     return synthesize(table.assign(**abundances))[:, pixels].astype(float)
 
+
 def depth(flux: np.ndarray) -> np.ndarray:
     "Optical depths of fluxes over the continuum"
     return -np.log(flux.clip(DEEPEST))
+
 
 class Null:
     "No simulator at all: the flux as a quadratic of four labels"
@@ -648,6 +718,7 @@ class Null:
         "Spectra (N,M) of labels (N,4)"
         return self.terms(labels) @ self.weights
 
+
 def simplex_fit(cost: Callable[[np.ndarray], float], start: np.ndarray) -> np.ndarray:
     "Labels (4,) or (5,) of least cost, by Nelder and Mead's simplex"
     size = STEP[:len(start)]
@@ -657,13 +728,16 @@ def simplex_fit(cost: Callable[[np.ndarray], float], start: np.ndarray) -> np.nd
                      options=options)
     return start + size * found.x
 
+
 def with_turbulence(labels: np.ndarray) -> np.ndarray:
     "Labels (4,) and the usual turbulence (5,)"
     return np.append(labels, SIMULATED_VMACRO)
 
+
 def covered(labels: np.ndarray) -> bool:
     "Whether the simulator has a spectrum of labels (4,) or (5,)"
     return bool(in_grid(pd.DataFrame([labels[:4]], columns=LABELS))[0]) and (labels[4:] >= 0).all()
+
 
 def arcturus_rms(folder: Path, learned: Learned, detectors: Detectors, null: Null) -> Iterator[Figure]:
     "Arcturus against the simulator: at its published labels, with labels fitted, with its published abundances"
@@ -689,15 +763,18 @@ def arcturus_rms(folder: Path, learned: Learned, detectors: Detectors, null: Nul
     without = detectors.rms(null(published) - real)
     yield Figure('Arcturus: rms of no simulator, published labels', without, HELD_OUT, (), 4)
 
+
 def words(labels: np.ndarray) -> str:
     "Labels and turbulence (5,) as a text"
     return f'{labels[0]:,.0f} K; ' + '; '.join(f'{value:.2f}' for value in labels[1:4]) + f'; {labels[4]:.1f} km/s'
+
 
 def extremes(labels: np.ndarray) -> np.ndarray:
     "Which giants (N,) are among the coldest or the poorest"
     cold = labels[:, 0] < np.quantile(labels[:, 0], EXTREME_SHARE)
     poor = labels[:, 2] < np.quantile(labels[:, 2], EXTREME_SHARE)
     return cold | poor
+
 
 def corrected(
     labels: np.ndarray,        # Of stars to draw (N,4)
@@ -717,22 +794,34 @@ def corrected(
     missing = detectors.flattened(real - depth(np.r_[models(others, True), models(dwarfs, False)]))
     terms = CALIBRATION.label_terms(scaled)
     weights = np.linalg.solve(terms.T @ terms + RIDGE * len(terms) * np.eye(terms.shape[1]), terms.T @ missing)
-    wanted = (labels - PIVOT) / SCALE
-    reach = CALIBRATION.REACH
-    distance, nearest = cKDTree(scaled).query(wanted)
-    share = np.minimum(1, reach / np.maximum(distance, reach))
-    reached = scaled[nearest] + (wanted - scaled[nearest]) * share[:, None]
-    fade = np.exp(-((distance - reach).clip(0) / CALIBRATION.FADES)**2)
+    reached, fade = reach_of((labels - PIVOT) / SCALE, scaled)
     return models(labels, True) * np.exp(-fade[:, None] * (CALIBRATION.label_terms(reached) @ weights))
+
+
+def reach_of(
+    wanted: np.ndarray,            # Scaled labels (N,4) of stars to draw
+    fitted: np.ndarray,            # Of stars (n,4) that were fitted
+) -> tuple[np.ndarray, np.ndarray]:
+    "Labels (N,4) at which the correction is taken, within its reach of fitted stars; and how much of it is left (N,)"
+    reach = CALIBRATION.REACH
+    distance, nearest = cKDTree(fitted).query(wanted)
+    share = np.minimum(1, reach / np.maximum(distance, reach))
+    reached = fitted[nearest] + (wanted - fitted[nearest]) * share[:, None]
+    fade = np.exp(-((distance - reach).clip(0) / CALIBRATION.FADES)**2)
+    return reached, fade
+
 
 def rms_figures(args, learned: Learned) -> Iterator[Figure]:
     "The simulator against giants, dwarfs and Arcturus at the same labels, by detector"
-    detectors, pixels = Detectors(learned.pixels), learned.pixels
+    pixels = learned.pixels
+    detectors = Detectors(pixels)
     rng = np.random.default_rng(args.seed)
     covers = in_grid(simulator_labels(learned.labels, True))
     fitted = fitted_giants(len(learned.labels))
-    known, others = learned.labels[fitted & covers], learned.labels[~fitted & covers]
-    dwarfs, more_dwarfs = dwarf_labels(args.dwarfs, rng), dwarf_labels(2 * args.dwarfs, rng)
+    known = learned.labels[fitted & covers]
+    others = learned.labels[~fitted & covers]
+    dwarfs = dwarf_labels(args.dwarfs, rng)
+    more_dwarfs = dwarf_labels(2 * args.dwarfs, rng)
     giant_null = Null(known, learned.giants(known))
     dwarf_null = Null(more_dwarfs, learned.dwarfs(more_dwarfs))
     sets = (
@@ -751,9 +840,11 @@ def rms_figures(args, learned: Learned) -> Iterator[Figure]:
         yield from extreme_figures(learned, known, others, more_dwarfs, detectors)
     yield from arcturus_rms(args.data, learned, detectors, giant_null)
 
+
 def extreme_figures(learned, known, others, dwarfs, detectors) -> Iterator[Figure]:
     "Coldest and poorest giants, the simulator calibrated on the others"
-    labels, usual = others[extremes(others)], known[~extremes(known)]
+    labels = others[extremes(others)]
+    usual = known[~extremes(known)]
     real = learned.giants(labels)
     drawn = corrected(labels, usual, dwarfs, learned, detectors)
     null = Null(usual, learned.giants(usual))
@@ -761,13 +852,16 @@ def extreme_figures(learned, known, others, dwarfs, detectors) -> Iterator[Figur
     yield Figure(f'{who}: rms', detectors.rms(drawn - real), REPRODUCED, EXTREME_AIM, 4)
     yield Figure(f'{who}: rms of no simulator', detectors.rms(null(labels) - real), REPRODUCED, (), 4)
 
+
 DEFECT_DEPTH = .15  # of the continuum: beyond the learned model's best fit by so much, a pixel is a defect of the data
 DEFECT_REACH = 2    # pixels to either side of it
+
 
 class Prepared(NamedTuple):
     "A real spectrum on the pixels of the learned models (M,)"
     flux: np.ndarray
     ivar: np.ndarray
+
 
 def prepared(spectrum: Spectra, pixels: np.ndarray) -> Prepared:
     "A real spectrum over its continuum, sky and bad pixels masked; the same preparation in every version"
@@ -775,10 +869,12 @@ def prepared(spectrum: Spectra, pixels: np.ndarray) -> Prepared:
     ready = Recipe(steps)(spectrum)
     return Prepared(ready.flux[0, pixels].astype(float), ready.ivar[0, pixels].astype(float))
 
+
 def chi2_of(star: Prepared, model: np.ndarray, detectors: Detectors) -> float:
     "Chi-square per pixel of a model (M,), times smooth curves"
     drawn = detectors.matched(star.flux, star.ivar, model)
     return float((star.ivar * (star.flux - drawn)**2).sum() / (star.ivar > 0).sum())
+
 
 def fitted_chi2(
     star: Prepared,
@@ -795,6 +891,7 @@ def fitted_chi2(
     labels = simplex_fit(cost, start)
     return cost(labels), labels
 
+
 def without_defects(
     star: Prepared,
     spectrum: Callable[[np.ndarray], np.ndarray],  # Of the learned model
@@ -807,12 +904,15 @@ def without_defects(
     far = (star.ivar > 0) & (np.abs(star.flux - drawn) > DEFECT_DEPTH)
     return Prepared(star.flux, np.where(maximum_filter1d(far, 2*DEFECT_REACH + 1), 0, star.ivar))
 
+
 def fit_figures(args, learned: Learned) -> Iterator[Figure]:
     "Real stars with labels fitted: by the simulator, by the learned model; and what is left but for scatter"
-    detectors, pixels = Detectors(learned.pixels), learned.pixels
+    pixels = learned.pixels
+    detectors = Detectors(pixels)
     stars = named_stars(args.data, np.random.default_rng(args.seed))
     for name, (start, giants) in STARTS.items():
-        start, draw_learned = np.array(start), partial(learned.of, giants=giants)
+        start = np.array(start)
+        draw_learned = partial(learned.of, giants=giants)
         star = without_defects(prepared(stars[name], pixels), draw_learned, start, detectors)
         perfect = 1 + (star.ivar * learned.scatter**2).sum() / (star.ivar > 0).sum()
         draw = partial(simulated, giants=giants, pixels=pixels)
@@ -822,6 +922,7 @@ def fit_figures(args, learned: Learned) -> Iterator[Figure]:
         yield Figure(f'{name}: labels fitted{FITTED_LABELS}', words(by_simulator[1]), HELD_OUT)
         yield Figure(f'{name}: chi2 of the learned model, labels fitted', by_learned[0], HELD_OUT, (), 2)
         yield Figure(f'{name}: chi2 of a perfect model but for scatter', perfect, HELD_OUT, (), 2)
+
 
 def with_ratios(now: list[Figure], before: list[Figure]) -> list[Figure]:
     "Figures, and the chi-square of each real star over what it was before"
@@ -835,24 +936,29 @@ def with_ratios(now: list[Figure], before: list[Figure]) -> list[Figure]:
             out.append(Figure(f'{star}: chi2, labels fitted, over that before', ratio, HELD_OUT, RATIO_AIMS[star], 2))
     return out
 
+
 # --------------------------------------------------------------------------------------------------------------- all
 SCORES_TITLE = 'Scores and labels of real-like stars'
 SPECTRA_TITLE = 'Real spectra, scored and classified'
 SIMULATOR_TITLE = 'The simulator against real spectra, at the same labels'
 SECTIONS = ('scores', 'spectra', 'simulator')
 
+
 def before_of(path: Path) -> dict[str, list[Figure]]:
     "Figures of an older version, by title; none without its file"
     return figures_of(path.read_text()) if path.is_file() else {}
+
 
 def columns_of(title: str, before: dict[str, list[Figure]]) -> Columns:
     "The column of an older version, if it is known"
     return {'before': before[title]} if title in before else {}
 
-def main(args) -> None:
-    "Print every section"
+
+def print_sections(args) -> None:
+    "Print every section that is asked for"
     start = time.perf_counter()
-    learned, before = Learned(args.data), before_of(args.before)
+    learned = Learned(args.data)
+    before = before_of(args.before)
     models = {Path(name).name: load_model(name) for name in args.model}
     print('# The package on real stars')
     if 'scores' in args.only:
@@ -870,16 +976,21 @@ def main(args) -> None:
         print_figures(SIMULATOR_TITLE, old | {'now': with_ratios(now, old.get('before', []))})
     print(f'{time.perf_counter() - start:.0f} s')
 
-if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--model', nargs='+', default=packaged_models()[:1])
-    p.add_argument('--data', type=Path, default=HERE.parent.parent/'shared'/'data'/'real')
-    p.add_argument('--only', nargs='+', choices=SECTIONS, default=SECTIONS)
-    p.add_argument('--before', type=Path, default=HERE/'real_before.md')
-    p.add_argument('--giants', type=int, default=500)
-    p.add_argument('--dwarfs', type=int, default=500)
-    p.add_argument('--seed', type=int, default=0)
-    args = p.parse_args()
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--model', nargs='+', default=packaged_models()[:1])
+    parser.add_argument('--data', type=Path, default=HERE.parent.parent/'shared'/'data'/'real')
+    parser.add_argument('--only', nargs='+', choices=SECTIONS, default=SECTIONS)
+    parser.add_argument('--before', type=Path, default=HERE/'real_before.md')
+    parser.add_argument('--giants', type=int, default=500)
+    parser.add_argument('--dwarfs', type=int, default=500)
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
     if not args.data.is_dir():
-        p.error(f'{args.data}: no such folder; name the one with giants_cannon_dr10.npz')
-    main(args)
+        parser.error(f'{args.data}: no such folder; name the one with giants_cannon_dr10.npz')
+    print_sections(args)
+
+
+if __name__ == '__main__':
+    main()
