@@ -14,6 +14,7 @@ import argparse
 import pickle
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,22 +26,30 @@ import pandas as pd
 import torch
 from scipy.stats import kstest, rankdata
 
+import stellar_gen.anomaly.reference as rooms
 import survey
 from real import Learned
-import stellar_gen.anomaly.reference as rooms
 from stellar_gen.anomaly.adaptation import adapt
-from stellar_gen.anomaly.measures import detector_information, indicator_names, Misfit, templates_on, usable_on
+from stellar_gen.anomaly.measures import Misfit, detector_information, indicator_names, templates_on, usable_on
 from stellar_gen.anomaly.reference import Calibration, Reference, Sample
-from stellar_gen.data import APOGEE, concat, Spectra
-from stellar_gen.model import load_model, TrainedModel
+from stellar_gen.data import APOGEE, Spectra, concat
+from stellar_gen.model import TrainedModel, load_model
 from stellar_gen.simulate import ANOMALIES, simulate
 
 sys.path.insert(0, str(Path(__file__).parent.parent / 'tools'))
-from build_model import normal_stars  # noqa: E402
+from build_model import normal_stars
 
 KINDS = list(ANOMALIES)
 AMPLITUDES = (.5, 1., 2.)      # of simulated anomalies
-SURVEY, SIMULATED = 1000, 4000  # stars to calibrate with; normal simulated stars to test
+SURVEY = 1000                  # stars to calibrate with
+SIMULATED = 4000               # normal simulated stars to test
+TIMED = 512                    # stars of which the indicators are timed
+BATCH = 64                     # of them
+LATENTS = range(16)            # coordinates in which neighbours are sought: latents first,
+SIGNALS = (16, 17, 18)         # then the S/N of three detectors,
+PERSISTENCE = 19               # then persistence
+NOTHING = 1e-300               # whose logarithm is taken
+
 
 # -------------------------------------------------------------------------------------------------------- measurements
 @dataclass
@@ -48,6 +57,7 @@ class Stars:
     "Measures of a sample: normal stars, and odd ones by strength and kind"
     normal: Sample
     odd: dict[tuple[float, str], Sample]
+
 
 @dataclass
 class Measured:
@@ -59,49 +69,79 @@ class Measured:
     simulated: Stars
     seconds: dict[str, float]                      # Of each indicator, per 1,000 stars
 
+
 def sample(model: TrainedModel, spectra: Spectra) -> Sample:
     return rooms.sample_of(model, model.recipe(spectra), None)[0]
 
+
+@torch.no_grad()
+def seconds_of_indicators(measure: Callable[[slice], Misfit], n: int) -> Counter:
+    "Seconds of each indicator; what indicators share counts for the first that asks"
+    seconds: Counter = Counter()
+    for start in range(0, n, BATCH):
+        before = time.perf_counter()
+        stars = measure(slice(start, start + BATCH))
+        seconds['network'] += time.perf_counter() - before
+        for one in usable_on(APOGEE):
+            before = time.perf_counter()
+            one.measure(stars)
+            seconds[one.name] += time.perf_counter() - before
+    return seconds
+
+
 def time_of_indicators(model: TrainedModel, spectra: Spectra) -> dict[str, float]:
-    "Seconds per 1,000 stars; what indicators share counts for the first that asks"
+    "Seconds per 1,000 stars"
     ready = model.recipe(spectra)
     flux, ivar = (torch.from_numpy(x) for x in (ready.flux, ready.ivar))
     templates, information = templates_on(APOGEE, torch.device('cpu')), detector_information(model.net, APOGEE)
-    for once in (True, False):                                    # templates are made the first time
-        seconds: dict[str, float] = {}
-        for start in range(0, len(ready), 64):
-            part = slice(start, start + 64)
-            with torch.no_grad():
-                before = time.perf_counter()
-                stars = Misfit(model.net.eval(), templates, information, flux[part], ivar[part])
-                seconds['network'] = seconds.get('network', 0) + time.perf_counter() - before
-                for one in usable_on(APOGEE):
-                    before = time.perf_counter()
-                    one.measure(stars)
-                    seconds[one.name] = seconds.get(one.name, 0) + time.perf_counter() - before
+
+    def measure(part: slice) -> Misfit:
+        return Misfit(model.net.eval(), templates, information, flux[part], ivar[part])
+
+    seconds_of_indicators(measure, len(ready))  # templates are made the first time
+    seconds = seconds_of_indicators(measure, len(ready))
     return {name: 1000 * s / len(ready) for name, s in seconds.items()}
+
+
+def simulated_stars(model: TrainedModel, each: int) -> Stars:
+    "Simulated stars, `each` of a kind and amplitude, measured by the packaged model"
+    odd = {}
+    for amplitude in AMPLITUDES:
+        for kind in KINDS:
+            spectra = simulate(each, 5000 + int(10 * amplitude), {kind: each}, amplitude)
+            odd[amplitude, kind] = sample(model, spectra)
+    return Stars(sample(model, simulate(SIMULATED, 1000)), odd)
+
+
+def own_stars(learned: Learned, seed: int) -> Spectra:
+    "Stars of the survey to calibrate with, the last ones odd"
+    odd = [survey.stars(learned, 1, 100 + k, kind, 1.) for k, kind in enumerate(survey.ODD)]
+    return concat([survey.stars(learned, SURVEY - len(odd), seed), *odd])
+
 
 def measured(args) -> Measured:
     "Draw all stars and measure them"
     learned = Learned(args.data)
     model = load_model('apogee-16')
     packaged = Calibration.measure(model, model.recipe(normal_stars(args.packaged, args.data)), None)
-    injected = {kind: rooms.injected(model, packaged, kind, 0) for kind in KINDS}
-    odd = {(a, kind): sample(model, simulate(args.kind, 5000 + int(10 * a), {kind: args.kind}, a))
-           for a in AMPLITUDES for kind in KINDS}
-    simulated = Stars(sample(model, simulate(SIMULATED, 1000)), odd)
-    few = [survey.stars(learned, 1, 100 + k, kind, 1.) for k, kind in enumerate(survey.ODD)]
-    own = concat([survey.stars(learned, SURVEY - len(few), args.seed), *few])
+    own = own_stars(learned, args.seed)
     adapted = adapt(model, own)
-    calibration = Calibration.measure(adapted, adapted.recipe(own), None)
+    normal = survey.stars(learned, args.normal, args.seed + 1)
     odd = {(strength, kind): sample(adapted, survey.stars(learned, args.each, args.seed + 2, kind, strength))
            for strength in survey.STRENGTHS for kind in survey.ODD}
-    normal = survey.stars(learned, args.normal, args.seed + 1)
-    seconds = time_of_indicators(adapted, normal[:512])
-    return Measured(packaged, injected, calibration, Stars(sample(adapted, normal), odd), simulated, seconds)
+    return Measured(
+        packaged=packaged,
+        injected={kind: rooms.injected(model, packaged, kind, 0) for kind in KINDS},
+        calibration=Calibration.measure(adapted, adapted.recipe(own), None),
+        survey=Stars(sample(adapted, normal), odd),
+        simulated=simulated_stars(model, args.kind),
+        seconds=time_of_indicators(adapted, normal[:TIMED]),
+    )
+
 
 # --------------------------------------------------------------------------------------------------------------- parts
 Patches = dict[str, Any]  # what names of the room `reference` stand for
+
 
 def without_features(names: Callable[[list[str]], np.ndarray]) -> Patches:
     "The rule without some of the features"
@@ -109,34 +149,44 @@ def without_features(names: Callable[[list[str]], np.ndarray]) -> Patches:
     kept = ~names(feature_names())
     return dict(learn=lambda features, classes: learn(features * kept, classes))
 
+
 def feature_names() -> list[str]:
     "Names of the features: deviations, and their squares"
     names = indicator_names(APOGEE)
     return [*names, *(f'{name} squared' for name in names)]
 
+
 def rule_without(*indicators: str) -> Patches:
     "The rule without indicators, and without their squares"
     return without_features(lambda names: np.isin([name.removesuffix(' squared') for name in names], indicators))
 
+
 def votes_without(*names: str) -> Patches:
-    return dict(VOTES={name: 1e-300 if name in names else weight for name, weight in rooms.VOTES.items()})
+    return dict(VOTES={name: NOTHING if name in names else weight for name, weight in rooms.VOTES.items()})
+
 
 def places_without(*columns: int) -> Patches:
-    "Neighbours by fewer coordinates: latents first, then the S/N of three detectors, then persistence"
+    "Neighbours by fewer coordinates"
     nearest = rooms.nearest
+
+
     def of_others(position, among, *args, **options):
         kept = np.ones(position.shape[1], np.float32)
         kept[list(columns)] = 0
         return nearest(position * kept, among * kept, *args, **options)
+
     return dict(nearest=of_others)
+
 
 def one_signal(position: Callable = rooms.positions) -> Patches:
     "One S/N in place of three"
     def alike(given: Sample) -> np.ndarray:
         out = position(given)
-        out[:, -4:-1] = out[:, -4:-1].mean(1, keepdims=True)
+        out[:, SIGNALS] = out[:, SIGNALS].mean(1, keepdims=True)
         return out
+
     return dict(positions=alike)
+
 
 def least_vote() -> Patches:
     "The least of the votes' probabilities in place of the harmonic mean"
@@ -148,6 +198,7 @@ def least_vote() -> Patches:
         return np.max(surprises, 0)
     return dict(surprise=largest)
 
+
 class Alone(rooms.Levels):
     "Surprise that is not compared with that of neighbours"
     @classmethod
@@ -157,10 +208,12 @@ class Alone(rooms.Levels):
     def log_p(self, surprising, rows):
         return rooms.log_tail(self.relative, surprising)
 
+
 def in_scatters(surprising: np.ndarray, usual: np.ndarray, rows: np.ndarray) -> np.ndarray:
     "By how many of their scatters a star surprises more than its neighbours"
     near = usual[rows]
     return (surprising - near.mean(1)) / near.std(1)
+
 
 def parts() -> dict[str, Patches]:
     "What is left out, by name"
@@ -173,12 +226,12 @@ def parts() -> dict[str, Patches]:
         'harmonic mean (least p instead)': least_vote(),
         'comparison of surprise with neighbours': dict(Levels=Alone),
         'mean of their surprise as its unit (scatter about it)': dict(times_usual=in_scatters),
-        'bound by chi-square alone': dict(ALONE=1e-300),
+        'bound by chi-square alone': dict(ALONE=NOTHING),
         'exponential tail (counts)': dict(log_tail=rooms.log_share),
-        'latents among coordinates': places_without(*range(16)),
-        'S/N among coordinates': places_without(16, 17, 18),
+        'latents among coordinates': places_without(*LATENTS),
+        'S/N among coordinates': places_without(*SIGNALS),
         'S/N of each detector (one for all)': one_signal(),
-        'persistence among coordinates': places_without(19),
+        'persistence among coordinates': places_without(PERSISTENCE),
         '100 neighbours (50)': dict(NEIGHBOURS=50),
         '100 neighbours (200)': dict(NEIGHBOURS=200),
         '250 stars a component (500)': dict(STARS_PER_COMPONENT=500, MAX_COMPONENTS=8),
@@ -196,6 +249,7 @@ def parts() -> dict[str, Patches]:
         found[f'indicator {one.name}'] = rule_without(*one.columns(APOGEE))
     return found
 
+
 # ------------------------------------------------------------------------------------------------------------ judging
 @dataclass
 class Judged:
@@ -203,9 +257,13 @@ class Judged:
     normal: np.ndarray
     odd: dict[tuple[float, str], np.ndarray]
 
+
 def judged(reference: Reference, stars: Stars) -> Judged:
-    log_p = lambda sample: reference.judge(sample).log_p
+    def log_p(sample: Sample) -> np.ndarray:
+        return reference.judge(sample).log_p
+
     return Judged(log_p(stars.normal), {key: log_p(some) for key, some in stars.odd.items()})
+
 
 def both(found: Measured) -> tuple[Judged, Judged]:
     "Stars of the survey, and simulated ones, judged"
@@ -217,6 +275,7 @@ def both(found: Measured) -> tuple[Judged, Judged]:
         of_survey = Reference.fit(model, found.calibration.ready, None, KINDS)
     return judged(of_survey, found.survey), judged(own, found.simulated)
 
+
 # ------------------------------------------------------------------------------------------------------------- figures
 def placements(normal: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Share of the normal stars that each odd star outranks (M,), and of the odd ones that outrank each normal star (N,)"
@@ -224,8 +283,10 @@ def placements(normal: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndar
     together = rankdata(np.r_[normal, odd])
     return (together[n:] - rankdata(odd)) / n, 1 - (together[:n] - rankdata(normal)) / m
 
+
 def areas(found: Judged) -> dict[tuple[float, str], tuple[np.ndarray, np.ndarray]]:
     return {key: placements(-found.normal, -odd) for key, odd in found.odd.items()}
+
 
 def change(now: dict, before: dict) -> pd.DataFrame:
     "Difference of area and its error, by strength and kind, and over all kinds of a strength"
@@ -243,12 +304,15 @@ def change(now: dict, before: dict) -> pd.DataFrame:
         rows.append((strength, 'mean', np.mean([x.mean() for x in of_odd.values()]), error))
     return pd.DataFrame(rows, columns=['strength', 'kind', 'change', 'error'])
 
+
 def calibration_of(found: Judged) -> dict[str, float]:
     p = np.exp(found.normal)
     return {'KS': float(kstest(p, 'uniform').statistic), 'below .01': float((p < .01).mean())}
 
+
 def signed(change: float, error: float) -> str:
     return f'{change:+.3f} ± {error:.3f}'
+
 
 def row_of(changes: list[pd.DataFrame], now: tuple[Judged, Judged], seconds: float) -> dict[str, str]:
     "One line of the table"
@@ -263,8 +327,20 @@ def row_of(changes: list[pd.DataFrame], now: tuple[Judged, Judged], seconds: flo
         row |= {f'{where} {name}': f'{value:.3f}' for name, value in calibration_of(judged_now).items()}
     return row | {'s': f'{seconds:.0f}'}
 
+
 def line(cells) -> None:
     print('| ' + ' | '.join(map(str, cells)) + ' |', flush=True)
+
+
+def kept(args) -> Measured:
+    "What has been measured, in the file if there is one"
+    if args.keep and args.keep.exists():
+        return pickle.loads(args.keep.read_bytes())
+    found = measured(args)
+    if args.keep:
+        args.keep.write_bytes(pickle.dumps(found))
+    return found
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -277,12 +353,7 @@ def main():
     parser.add_argument('--only', nargs='+', default=[''], help='parts whose name begins like this')
     parser.add_argument('--keep', type=Path)
     args = parser.parse_args()
-    if args.keep and args.keep.exists():
-        found = pickle.loads(args.keep.read_bytes())
-    else:
-        found = measured(args)
-        if args.keep:
-            args.keep.write_bytes(pickle.dumps(found))
+    found = kept(args)
     print('Seconds per 1,000 stars:', {name: round(s, 2) for name, s in found.seconds.items()}, flush=True)
     whole = both(found)
     before = [areas(judged_now) for judged_now in whole]
@@ -304,6 +375,7 @@ def main():
             line(['---'] * (len(row) + 1))
             headed = True
         line([name, *row.values()])
+
 
 if __name__ == '__main__':
     main()
