@@ -17,6 +17,8 @@ os.environ.setdefault('MPLBACKEND', 'agg')
 LONGEST = ('test_wheel', 'test_site', 'test_explore', 'test_report', 'test_forked', 'test_train', 'test_ingest',
            'test_fuzz', 'test_survey', 'test_tampered')
 
+LONG_LESSONS = ('09_cli', '07_generate', 'howto_cluster', '06_classify')
+
 ALONE = ('test_notebooks', 'test_forked')  # files whose tests share nothing
 
 
@@ -24,7 +26,10 @@ def pytest_collection_modifyitems(items):
     "What takes longest begins and short lessons end, so that no worker waits for the other"
     def place(item):
         name = item.path.stem
-        return LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name == 'test_notebooks')
+        if name == 'test_notebooks':
+            lesson = item.callspec.id if hasattr(item, 'callspec') else ''
+            return len(LONGEST) + (1 if lesson in LONG_LESSONS else 2)
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
     items.sort(key=place)
 
 

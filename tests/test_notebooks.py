@@ -1,14 +1,41 @@
-"Every notebook is a test: nbdev's own runner, one case a notebook"
+"Every notebook is a test: nbdev's own runner, one case a notebook, each in a process of its own"
+import contextlib
+import io
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from nbdev.test import test_nb as run_notebook
 
-NBS = sorted((Path(__file__).parent.parent/'nbs').glob('[!_.]*.ipynb'))
+NBS = sorted((Path(__file__).parent.parent / 'nbs').glob('[!_.]*.ipynb'))
+LEFT_OUT = ['slow', 'cuda']  # cells with these flags
+IMPORTED = ['nbdev.test', 'bokeh.plotting', 'fastai.callback.all', 'hypothesis', 'matplotlib.pyplot', 'seaborn', 'scipy.stats',
+            'sklearn.linear_model', 'stellar_gen.anomaly.adaptation', 'stellar_gen.cli', 'stellar_gen.explore']
+
+
+def run(notebook, root):
+    "Whether a notebook runs, and what it says if it does not; the process ends with all that the notebook has made"
+    from nbdev.test import test_nb
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        ok, _ = test_nb(notebook, skip_flags=LEFT_OUT, basepath=root)
+    return ok, said.getvalue()
+
+
+@pytest.fixture(scope='session')
+def copies():
+    "Where processes are copied from one that has imported what most notebooks need, and done nothing else"
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(IMPORTED)
+    return context
+
 
 @pytest.mark.parametrize('nb', NBS, ids=lambda p: p.stem)
-def test_notebook(nb, root, capfd):
-    ok,_ = run_notebook(nb.resolve(), skip_flags=['slow','cuda'], basepath=root)
-    assert ok, capfd.readouterr().err[-3000:]
+def test_notebook(nb, root, copies):
+    with ProcessPoolExecutor(1, mp_context=copies) as pool:
+        ok, said = pool.submit(run, nb.resolve(), root).result()
+    assert ok, said[-3000:]
 
-def test_there_are_notebooks(): assert len(NBS)>=10
+
+def test_there_are_notebooks():
+    assert len(NBS) >= 10

@@ -105,11 +105,18 @@ def tidy_text(text, anchors):
     return re.sub(r'\[(`[^`\]]+`)\]\((\w+\.html)#([\w.]+)\)', link, text)
 
 
+@cache
+def parsed(file):
+    "The syntax tree of a module, and its lines"
+    text = (ROOT / file).read_text(encoding='utf-8')
+    return ast.parse(text), text.splitlines()
+
+
 def definition(file, name):
     "A class or function of a module in its syntax tree, and the module's lines"
-    text = (ROOT / file).read_text(encoding='utf-8')
-    found = [o for o in ast.parse(text).body if getattr(o, 'name', '') == name]
-    return (found[0] if found else None), text.splitlines()
+    tree, lines = parsed(file)
+    found = [o for o in tree.body if getattr(o, 'name', '') == name]
+    return (found[0] if found else None), lines
 
 
 def with_fields(block, file, name):
