@@ -1081,6 +1081,8 @@ def report(
     top: Annotated[int, typer.Option(
         '--spectra', '--top', min=0, help='Ranked stars that come with their spectra.')] = 150,
     rows: Annotated[int, typer.Option(min=1, help='Ranked stars in the table.')] = 5000,
+    scores: Annotated[Optional[Path], typer.Option(
+        help='Table that stellar_gen score wrote of this store; without one, the stars are scored now.')] = None,
     stars: Annotated[Optional[List[int]], typer.Option(
         '--star', min=0, help='Row of the store that comes with its spectrum in any case; may be repeated.')] = None,
     device: Device = None,
@@ -1091,20 +1093,22 @@ def report(
     table = out / 'scores.csv'
     model, (store, *more) = _model_first(inputs)
     _check_one_store([store, *more], 'a report is of one store', f'report {model} STORE --out {out}')
-    _apart([model, store, votes], page)
-    _apart([model, store, votes], table)
+    for made in (page, table):
+        _apart([model, store, votes, scores], made)
     _check_folder(out)
     from stellar_gen.data.store import SpectraStore
     from stellar_gen.data.tables import write_table
-    from stellar_gen.report import write_report
+    from stellar_gen.explore import read_scores
+    from stellar_gen.report import _star_names, write_report
     loaded = _load(model, device)
     spectra = SpectraStore(store)
     voted = _votes(votes)
+    known = read_scores(scores, _star_names(spectra.meta)) if scores else None
     out.mkdir(parents=True, exist_ok=True)
     with _about(store):
-        scores = write_report(page, loaded, spectra, show=stars or (), top=top, rows=rows, votes=voted)
-    write_table(scores.sort_values('rank'), table, _DIGITS)
-    _say(quiet, f'{page}: {len(scores):,} spectra, {int(scores.flag.sum()):,} flagged')
+        found = write_report(page, loaded, spectra, show=stars or (), top=top, rows=rows, votes=voted, scores=known)
+    write_table(found.sort_values('rank'), table, _DIGITS)
+    _say(quiet, f'{page}: {len(found):,} spectra, {int(found.flag.sum()):,} flagged')
 
 # %% ../nbs/09_cli.ipynb #0c4f50d6
 _PORT = 5006  # if nothing else listens there

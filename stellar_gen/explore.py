@@ -32,7 +32,7 @@ from .generate import generate, prior_of
 from .model import draw, encode, prepared, TrainedModel
 from .packed import pack_spectrum
 from .parts import _identity, Kept, Piece
-from .report import _check_votes, _FDR, _features, _is_latent, _labels, _POSITIONS, _votes_of, rerank
+from .report import _check_votes, _FDR, _features, _is_latent, _labels, _POSITIONS, _star_names, _votes_of, rerank
 from .views import thumbnail
 
 # %% ../nbs/08g_explore.ipynb #6a63914f
@@ -102,7 +102,7 @@ def _named(table: pd.DataFrame, rows: Sequence[int]) -> pd.DataFrame:
 def _described(model: TrainedModel, table: pd.DataFrame, spectra: Spectra, rows: Sequence[int]) -> pd.DataFrame:
     "Scores of some stars, with labels, positions, names and rows"
     meta = spectra.meta
-    labels = _labels(model, spectra, meta)
+    labels = _labels(model, spectra, range(len(spectra)))
     known = meta[[name for name in (*_POSITIONS, 'group') if name in meta]].reset_index(drop=True)
     more = pd.concat([labels, known], axis=1)
     return _named(table.join(more[[name for name in more if name not in table]]), rows)
@@ -268,9 +268,7 @@ class Desk:
         self.spectra: OrderedDict[int, dict[str, str]] = OrderedDict()
         if not len(self.store):
             raise ValueError(f'{_printable(self.store.path)}: there are no spectra in it')
-        meta = self.store.meta
-        named = 'apogee_id' in meta
-        self.names = meta.apogee_id.astype(str).tolist() if named else [f'row {i}' for i in range(len(meta))]
+        self.names = _star_names(self.store.meta)
         self.given = None if scores is None else read_scores(scores, self.names)
         self.kept = Kept(self.keep/'scores', dict(command='explore', model=model_id)) if model_id else None
         self.votes = read_votes(self.votes_path)

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from html import escape
 from pathlib import Path
@@ -28,13 +28,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from ._palette import BLUE, Drawn, GREEN, GREY, ORANGE, RED
-from .data.core import Grid, Spectra
+from .data.core import _texts, Grid, Spectra
 from .data.files import whole
 from .data.sources import as_spectra
 from .data.store import SpectraStore
-from .model import draw, prepared, TrainedModel
+from .model import draw, encode, prepared, TrainedModel
 from .anomaly.measures import INDICATORS
-from .anomaly.scoring import score
+from .anomaly.scoring import score, with_flags
 from .classify.labels import classify
 from .classify.maps import bokeh_scripts
 from .packed import pack_bytes, pack_spectrum, unpack_spectrum
@@ -237,12 +237,24 @@ def rerank(
 
 # %% ../nbs/08e_report.ipynb #ccfad86a
 _AT_ONCE = 256  # stars
+def _star_names(meta: pd.DataFrame) -> list[str]:
+    "Names of stars: their `apogee_id`, or 'row 0' and so on"
+    return _texts(meta.apogee_id).tolist() if 'apogee_id' in meta else [f'row {i}' for i in range(len(meta))]
+
 _LABELS = ('type', 'teff', 'logg', 'fe_h', 'alpha_m')
 _POSITIONS = ('ra', 'dec', 'glon', 'glat')
 
-def _labels(model: TrainedModel, spectra: Any, meta: pd.DataFrame) -> pd.DataFrame:
-    "Types and labels, read from the spectra or else from their table"
-    known = classify(model, spectra) if model.labeller is not None else meta
+def _in_parts(rows: Sequence[int]) -> Iterator[np.ndarray]:
+    "Rows, as many at a time as are in memory"
+    for first in range(0, len(rows), _AT_ONCE):
+        yield np.asarray(rows[first:first + _AT_ONCE])
+
+def _labels(model: TrainedModel, spectra: Any, rows: Sequence[int]) -> pd.DataFrame:
+    "Types and labels of some stars, read from their spectra or else from their table"
+    if model.labeller is None or not len(rows):
+        known = spectra.meta.iloc[list(rows)]
+    else:
+        known = pd.concat([classify(model, spectra[some]) for some in _in_parts(rows)])
     return known[[name for name in _LABELS if name in known]].reset_index(drop=True)
 
 def _pictures(
@@ -254,8 +266,7 @@ def _pictures(
     "What stars look like"
     small: list[dict[str, str]] = []
     packed = {}
-    for first in range(0, len(rows), _AT_ONCE):
-        some = np.asarray(rows[first:first + _AT_ONCE])
+    for some in _in_parts(rows):
         ready, told, _ = next(prepared(model, spectra, len(some), keep_lost=True, only=some))
         recon, _ = draw(model.net, ready.flux, ready.ivar, labels=told)
         for row, *star in zip(some.tolist(), ready.flux, ready.ivar, recon):
@@ -275,13 +286,13 @@ def _map_of(scores: pd.DataFrame) -> np.ndarray:
     return xy
 
 def _page_table(scores: pd.DataFrame, labels: pd.DataFrame, meta: pd.DataFrame, rows: Sequence[int]) -> pd.DataFrame:
-    "A row for each star on the page"
+    "A row for each star on the page, of which `labels` are"
     xy = _map_of(scores)
-    positions = meta[[name for name in _POSITIONS if name in meta]].reset_index(drop=True)
+    table = scores.assign(map_1=xy[:, 0], map_2=xy[:, 1], row=np.arange(len(scores)), vote='')
+    positions = meta[[name for name in _POSITIONS if name in meta]]
+    table, positions = (whole.iloc[list(rows)].reset_index(drop=True) for whole in (table, positions))
     more = pd.concat([labels, positions], axis=1)
-    table = scores.join(more[[name for name in more if name not in scores]])
-    table = table.assign(map_1=xy[:, 0], map_2=xy[:, 1], row=np.arange(len(scores)), vote='')
-    return table.iloc[list(rows)].reset_index(drop=True).assign(slot=np.arange(len(rows)))
+    return table.join(more[[name for name in more if name not in table]]).assign(slot=np.arange(len(rows)))
 
 # %% ../nbs/08e_report.ipynb #3b65f2f7
 _FDR = 0.01        # share of the flagged that may be normal stars
@@ -518,9 +529,8 @@ def render(
 # %% ../nbs/08e_report.ipynb #6c9295b3
 def _ranked(scores, meta, votes):
     "Scores with `rank` and `group`, in the order of the spectra, of which `meta` is the table"
-    if 'apogee_id' not in scores:
-        scores.insert(0, 'apogee_id', [f'row {i}' for i in range(len(scores))])
-    scores['apogee_id'] = scores.apogee_id.astype(str)
+    scores = scores.drop(columns=['apogee_id', 'rank', 'group'], errors='ignore')
+    scores.insert(0, 'apogee_id', _star_names(meta))
     scores.insert(1, 'group', meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else '')
     unknown = [] if votes is None else sorted(set(votes.apogee_id.astype(str)) - set(scores.apogee_id))
     if unknown:
@@ -529,6 +539,26 @@ def _ranked(scores, meta, votes):
     rank = interest.rank(ascending=False, method='first', na_option='bottom')
     scores.insert(0, 'rank', rank.astype(int).to_numpy())
     return scores
+
+_EMPTY = dict(cause='', kind='', reason='', nearest='')
+
+def _of_all(scores: pd.DataFrame, n: int) -> pd.DataFrame:
+    "Scores of all spectra in their order, of which a table with the column `row` may have some"
+    if 'row' not in scores and len(scores) != n:
+        raise ValueError(f'there are {len(scores):,} scores of {n:,} spectra: score all of them, or name each row of '
+                         'the spectra in the column row, as read_scores does')
+    rows = scores['row'] if 'row' in scores else np.arange(n)
+    table = scores.drop(columns='row', errors='ignore').set_axis(rows).reindex(range(n))
+    table.loc[~table.index.isin(rows), 'reason'] = 'not in the table of scores'
+    return with_flags(table.fillna({name: value for name, value in _EMPTY.items() if name in table}), _FDR)
+
+def _with_latents(model: TrainedModel, spectra: Any, scores: pd.DataFrame, rows: Sequence[int]) -> pd.DataFrame:
+    "Scores with the latents of some stars, unless latents are there"
+    if any(map(_is_latent, scores)) or not len(rows):
+        return scores
+    found = pd.concat([encode(model, spectra[some]) for some in _in_parts(rows)])
+    found = found[[name for name in found if _is_latent(name)]].set_axis(list(rows))
+    return scores.join(found)
 
 def _command_of(spectra: Any) -> str:
     "The command that adds a star's spectrum to a report; its row is still to be added"
@@ -579,8 +609,8 @@ def report_page(
     starred = np.flatnonzero(_votes_of(scores, votes) == 1) if votes is not None else []
     listed, carried = _chosen_rows(scores, {*map(int, show), *map(int, starred)}, top, rows)
     pictures, packed = _pictures(model, spectra, listed, carried)
-    meta = spectra.meta
-    table = _page_table(scores, _labels(model, spectra, meta), meta, listed).join(pictures)
+    scores = _with_latents(model, spectra, scores, listed)
+    table = _page_table(scores, _labels(model, spectra, listed), spectra.meta, listed).join(pictures)
     grid = model.recipe.grid
     parts = _parts(table, scores, grid, packed, _looks(table))
     return _assembled(
@@ -598,13 +628,20 @@ def write_report(
     rows: int = 5000,                      # Ranked stars in the table, beside the rows of `show`
     intro: str = '',                       # A paragraph to begin with
     votes: pd.DataFrame | None = None,     # `apogee_id` and `vote`, as the page saves them, to rank by
+    scores: pd.DataFrame | None = None,    # What `score` found, or `read_scores` read; `None` to score them now
 ) -> pd.DataFrame:                         # The scores, in the order of the spectra, with `rank` and `group`
-    "Score spectra and write a page about them"
+    "Score spectra, unless they are scored already, and write a page about them"
     spectra = as_spectra(spectra, model.grid)
     if beyond := [row for row in show if not 0 <= row < len(spectra)]:
         raise ValueError(f'row {beyond[0]} is to be shown, but there are {len(spectra):,} spectra: '
                          f'give numbers from 0 to {len(spectra) - 1:,}')
-    scores = _ranked(score(model, spectra, fdr=_FDR, details=True), spectra.meta, votes)
+    if scores is None:
+        scores = score(model, spectra, fdr=_FDR, details=True)
+    else:
+        scores = _of_all(scores, len(spectra))
+    if votes is not None:
+        scores = _with_latents(model, spectra, scores, range(len(spectra)))  # by which votes tell stars apart
+    scores = _ranked(scores, spectra.meta, votes)
     page = report_page(model, spectra, scores, show, top, rows, intro, votes)
     with whole(path) as made:
         made.write_text(page, encoding='utf-8')
