@@ -32,7 +32,8 @@ from .generate import generate, prior_of
 from .model import draw, encode, prepared, TrainedModel
 from .packed import pack_spectrum
 from .parts import _identity, Kept, Piece
-from .report import _check_votes, _FDR, _features, _is_latent, _labels, _POSITIONS, _star_names, _votes_of, rerank
+from .report import _check_votes, _FDR, _features, _is_latent, _labels, _POSITIONS, _star_names, _votes_of
+from .report import rerank
 from .views import thumbnail
 
 # %% ../nbs/08g_explore.ipynb #6a63914f
