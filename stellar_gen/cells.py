@@ -16,7 +16,7 @@ from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.models import BoxZoomTool, CustomJS
 
-from .anomaly.scoring import score
+from .anomaly.scoring import p_in_words, score
 from .classify.maps import bokeh_scripts
 from .data.core import Spectra
 from .model import TrainedModel
@@ -133,9 +133,10 @@ class Found:
     def _repr_html_(self) -> str:
         first = self.table.sort_values('anomaly', ascending=False).head(self.rows)
         names = first.apogee_id if 'apogee_id' in first else [f'row {i}' for i in first.index]
-        stars = zip(names, first.anomaly, first.p_value, first.cause, first.kind, first.reason, first.flag)
-        lines = [[str(name), f'{anomaly:.1f}', f'{p:.1e}', cause, kind, reason, 'yes' if flag else '']
-                 for name, anomaly, p, cause, kind, reason, flag in stars]
+        chances = [p_in_words(p).removeprefix('p ').removeprefix('= ') for p in first.p_value]
+        stars = zip(names, first.anomaly, chances, first.cause, first.kind, first.reason, first.flag)
+        lines = [[str(name), f'{anomaly:.1f}', chance, cause, kind, reason, 'yes' if flag else '']
+                 for name, anomaly, chance, cause, kind, reason, flag in stars]
         head = ''.join(f'<th>{title}</th>' for title in ('star', 'anomaly', 'p', 'cause', 'kind', 'reason', 'flagged'))
         body = ''.join('<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in line) + '</tr>' for line in lines)
         return f'<p><b>{escape(repr(self)[6:-1])}</b></p><table><tr>{head}</tr>{body}</table>'

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 
-from .anomaly.scoring import score
+from .anomaly.scoring import p_in_words, score
 from .classify.labels import classify
 from .data.core import Spectra
 from .data.files import whole
@@ -49,7 +49,8 @@ def _score_in_words(row):
     "What the score says, and why"
     if not np.isfinite(row['anomaly']):
         return row['reason'] or 'no score'
-    stands_out = f'anomaly {row["anomaly"]:.1f} sigma, p = {row["p_value"]:.1g}, reduced chi-square {row["chi2"]:.2f}'
+    p_value = p_in_words(row['p_value'], 1)
+    stands_out = f'anomaly {row["anomaly"]:.1f} sigma, {p_value}, reduced chi-square {row["chi2"]:.2f}'
     cause = f'; {row["cause"]}: {row["reason"]}' if row['reason'] else ''
     return stands_out + cause
 

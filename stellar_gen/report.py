@@ -34,7 +34,7 @@ from .data.sources import as_spectra
 from .data.store import SpectraStore
 from .model import draw, encode, prepared, TrainedModel
 from .anomaly.measures import INDICATORS
-from .anomaly.scoring import score, with_flags
+from .anomaly.scoring import p_in_words, score, with_flags
 from .classify.labels import classify
 from .classify.maps import bokeh_scripts
 from .packed import pack_bytes, pack_spectrum, unpack_spectrum
@@ -51,7 +51,7 @@ _MOST_MARKS = 18
 def _marks(wave, sigma):
     "Wavelengths and names of the lines where the residual (P,), in sigma, is significant"
     lines = known_lines(wave)
-    around = np.abs(line_residuals(wave, sigma, [line for line, _ in lines])) if lines else []
+    around = np.abs(line_residuals(wave, sigma, lines))
     found = [(residual, *line) for residual, line in zip(around, lines) if residual > _SIGNIFICANT]
     return [(line, name) for _, line, name in sorted(found, reverse=True)[:_MOST_MARKS]]
 
@@ -106,7 +106,7 @@ def plot_star(
         _draw_flux(top, wave, flux[pixels], recon[i, pixels], marks, limits)
         top.text(0.005, 0.06, f'{name} detector', transform=top.transAxes, fontsize=8, color=GREY)
         _draw_residual(axs[2 * k + 1], wave, sigma[pixels])
-    axs[0].legend(loc='lower right', fontsize=8, ncols=2)
+    fig.legend(*axs[0].get_legend_handles_labels(), loc='outside upper right', fontsize=8, ncols=3)
     axs[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
     return fig
 
@@ -311,7 +311,7 @@ def _how_sure(flagged: pd.Series, p_values: pd.Series) -> str:
     "What p-values of the flagged and of all stars promise"
     if len(flagged):
         return (f'Of the flagged stars, no more than {_FDR:.0%} are expected to be normal, if the stars that the model '
-                f'was calibrated with are like these. The least certain of them has p = {flagged.max():.1g}. '
+                f'was calibrated with are like these. The least certain of them has {p_in_words(flagged.max(), 1)}. '
                 'The line in the figure is the cut.')
     if p_values.empty:
         return 'No star has a score.'

@@ -30,15 +30,24 @@ function equivalentWidth(wave, flux, ivar, low, high, continuum, rest) {
     }
 }
 
-// The known line nearest to a wavelength, within 4 Å; null if there is none.
+// The known line nearest to a wavelength, within 4 Å; null if there is none. A line of hydrogen that stands out more
+// may be 300 km/s away.
 function nearestLine(lines, middle) {
-    const NEAR = 4
+    const C_KMS = 299792.458
+    const NEAR = 4, REACH = 300              // Å, km/s
+    const ODD = 5                            // sigma
     let best = null
     lines.wave.forEach((wave, i) => {
         const off = Math.abs(wave - middle)
-        if (off < NEAR && (best === null || off < Math.abs(best.wave - middle))) best = { wave, name: lines.name[i] }
+        if (off < NEAR && (best === null || off < Math.abs(lines.wave[best] - middle))) best = i
     })
-    return best
+    lines.wave.forEach((wave, i) => {
+        const near = Math.abs(wave / middle - 1) * C_KMS < REACH
+        const odd = Math.abs(lines.odd[i])
+        if (!near || !lines.name[i].startsWith('H ') || odd < ODD) return
+        if (best === null || odd > Math.abs(lines.odd[best])) best = i
+    })
+    return best === null ? null : { wave: lines.wave[best], name: lines.name[best] }
 }
 
 // What was measured, in one line.

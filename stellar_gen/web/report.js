@@ -91,8 +91,9 @@ function step(by) {
 }
 
 // ------------------------------------------------------------------------------------------------ the chosen star
+const SMALLEST_P = 1e-6  // as stellar_gen.anomaly.SMALLEST_P: a smaller p-value is not told
 const FACTS = [
-    ['rank', v => `rank ${v}`], ['anomaly', v => `anomaly ${v.toFixed(1)} sigma`], ['p_value', v => `p = ${v.toExponential(1)}`],
+    ['rank', v => `rank ${v}`], ['anomaly', v => `anomaly ${v.toFixed(1)} sigma`], ['p_value', v => v < SMALLEST_P ? `p < ${SMALLEST_P.toExponential(0)}` : `p = ${v.toExponential(1)}`],
     ['snr', v => `S/N ${v.toFixed(0)}`], ['chi2', v => `reduced chi-square ${v.toFixed(2)}`], ['type', v => v],
     ['teff', v => `Teff ${v.toFixed(0)} K`], ['logg', v => `log g ${v.toFixed(2)}`], ['fe_h', v => `[Fe/H] ${v.toFixed(2)}`],
     ['group', v => v], ['nearest', v => `most like the normal stars ${v.split(' ').join(', ')}`],
@@ -122,12 +123,18 @@ function links(i) {
     return found
 }
 
+function nameLines(wave, residual) {  // by the residual on all detectors
+    const all = column => parts.lines.flatMap(lines => Array.from(lines.data[column]))
+    const odd = oddness({ wave: all('wave'), name: all('name') }, wave, residual)
+    for (const lines of parts.lines) lines.data = { ...lines.data, odd: odd.splice(0, lines.data.name.length) }
+}
+
 function setStar(star, other) {
     const CUT = 10
     let low = Infinity, high = -Infinity
-    const sorted = []
+    const sorted = [], waves = [], residuals = []
     parts.pixels.forEach(([first, last], k) => {
-        const source = parts.stars[k], lines = parts.lines[k]
+        const source = parts.stars[k]
         const cut = values => values.slice(first, last)
         const ivar = cut(star.ivar), recon = cut(star.recon)
         const flux = cut(star.flux).map((f, i) => ivar[i] > 0 ? f : NaN)
@@ -142,8 +149,10 @@ function setStar(star, other) {
             masked: ivar.map(w => w > 0 ? NaN : -1.04 * CUT),
             other: other ? other.flux.slice(first, last).map((f, i) => other.ivar[first + i] > 0 ? f : NaN) : flux.map(() => NaN),
         }
-        lines.data = { ...lines.data, odd: oddness(lines.data.wave, wave, residual) }
+        waves.push(...wave)
+        residuals.push(...residual)
     })
+    nameLines(waves, residuals)
     sorted.sort((a, b) => a - b)
     low = sorted[Math.floor(.001 * (sorted.length - 1))] - .05
     high = sorted[Math.ceil(.999 * (sorted.length - 1))] + .05
