@@ -162,6 +162,6 @@ def plot_importance(
     if grid != APOGEE:
         title = f"{title} (no names: the list of lines is APOGEE's)".strip()
     axs[0].set_title(title, fontsize=9)
-    axs[0].legend(fontsize=6, ncols=2, loc='lower left')
+    fig.legend(*axs[0].get_legend_handles_labels(), fontsize=8, ncols=2, loc='outside upper right')
     axs[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
     return fig

@@ -144,6 +144,8 @@ def _dots_by_name(ax, x, y, names, label):
     ax.legend(title=label, fontsize=6, title_fontsize=7, markerscale=2)
 
 # %% ../../nbs/06a_maps.ipynb #feac02a3
+_WRITTEN = dict(pca='PCA', tsne='t-SNE', umap='UMAP')  # names of methods on axes
+
 def plot_map(
     latent_map: LatentMap,         # A map
     color: Sequence | np.ndarray,  # What to colour by (N,): numbers, or names
@@ -156,7 +158,8 @@ def plot_map(
     values = np.asarray(color)
     draw = _dots_by_number if _are_numbers(values) else _dots_by_name
     draw(ax, *latent_map.xy.T, values, label)
-    ax.set(xticks=[], yticks=[], xlabel=f'{latent_map.method} 1', ylabel=f'{latent_map.method} 2')
+    name = _WRITTEN.get(latent_map.method, latent_map.method)
+    ax.set(xticks=[], yticks=[], xlabel=f'{name} 1', ylabel=f'{name} 2')
     return ax
 
 # %% ../../nbs/06a_maps.ipynb #3c2ef8a0

@@ -552,6 +552,8 @@ def _fit_separations(sep):
     return _Separations(max(np.median(core) / _RAYLEIGH_MEDIAN, _LEAST_ERROR), max(true, 0), floor)
 
 # %% ../../nbs/01_crossmatch.ipynb #2e46a6dd
+_SKY_CELLS = 15  # hexagons side by side on the map
+
 def _plot_separations(ax, sep, bins=40):
     "Histogram of separations (n,), arcsec, with the curves of true and of chance pairs"
     ax.set(xlabel='separation (arcsec)', ylabel='pairs')
@@ -563,9 +565,9 @@ def _plot_separations(ax, sep, bins=40):
     middle = (edges[1:] + edges[:-1]) / 2
     true, chance = fit.expected(middle, edges[1])
     ax.hist(sep, edges, color='0.8')
-    ax.plot(middle, true + chance, 'C0', lw=1, label=f'Rayleigh, {fit.sigma:.2f}"')
-    ax.plot(middle, chance, 'C1', lw=1, label='chance')
-    ax.legend(fontsize=6)
+    ax.plot(middle, true + chance, 'C0', lw=1, label=f'with true pairs,\nerrors of {fit.sigma:.2f}″')
+    ax.plot(middle, chance, 'C1', lw=1, label='by chance')
+    ax.legend(fontsize=7)
 
 def plot_match(
     pairs: pd.DataFrame,  # From `crossmatch`, with `how='all'` or `best` and a wide radius to see the chance pairs
@@ -576,14 +578,15 @@ def plot_match(
     "Separations with the expected curve and the floor of chance pairs, the sky, and magnitude differences"
     import matplotlib.pyplot as plt
     panels = 3 if mags else 2
-    _, axs = plt.subplots(1, panels, figsize=(7, 2.2), layout='constrained')
+    _, axs = plt.subplots(1, panels, figsize=(7, 2.4), layout='constrained')
     _plot_separations(axs[0], pairs.sep_arcsec.dropna().to_numpy())
     if len(pairs):
-        axs[1].hexbin(pairs[ra], pairs[dec], gridsize=40, mincnt=1, cmap='viridis', bins='log', linewidths=.1)
+        cells = axs[1].hexbin(pairs[ra], pairs[dec], gridsize=_SKY_CELLS, mincnt=1, cmap='viridis', linewidths=.1)
+        axs[1].figure.colorbar(cells, ax=axs[1], label='pairs')
     axs[1].invert_xaxis()
     axs[1].set(xlabel='RA (deg)', ylabel='Dec (deg)')
     if mags:
         difference = pairs[mags[0]] - pairs[mags[1]]
         axs[2].hist(difference.dropna(), 60, color='0.6')
-        axs[2].set(xlabel=f'{mags[0]} - {mags[1]} (mag)', yscale='log')
+        axs[2].set(xlabel=f'{mags[0]} - {mags[1]} (mag)', ylabel='pairs', yscale='log')
     return axs

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..data.core import as_frame, Grid, Spectra
+from ..data.core import _flux_label, as_frame, Grid, Spectra
 from ..data.store import SpectraStore
 
 # %% ../../nbs/01ba_pairs.ipynb #3e187467
@@ -101,6 +101,5 @@ def plot_pair(
         if seen.any():
             low, high = np.nanpercentile(star.flux[0, seen], (0.5, 99.5))
             ax.set_ylim(low - .2 * (high - low), high + .2 * (high - low))
-        ax.set(xlim=(start, stop), title=star.grid.name, xlabel='wavelength (Å, vacuum)')
-    axes[0].set_ylabel('flux')
+        ax.set(xlim=(start, stop), title=star.grid.name, xlabel='wavelength (Å, vacuum)', ylabel=_flux_label(star))
     return axes

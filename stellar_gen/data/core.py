@@ -681,6 +681,16 @@ _DETECTOR_COLORS = dict(blue='tab:blue', green='tab:green', red='tab:red')  # of
 _LIMITS = (0.5, 99.5)      # percentiles of the flux that the axis shows
 _NAMES_APART = 0.02        # of the wavelength range: closer lines of one element share a name
 
+_NORMALIZED = (0.5, 1.5)   # between which the median flux is one over the continuum
+
+def _flux_label(spectra: Spectra) -> str:
+    "What stands beside an axis of flux: its unit, as far as it is known"
+    known = spectra.flux[spectra.ivar > 0]
+    low, high = _NORMALIZED
+    if len(known) and low < np.median(known) < high:
+        return 'flux / continuum'
+    return 'flux (10⁻¹⁷ erg/s/cm²/Å)' if spectra.grid == APOGEE else 'flux (unit of the survey)'
+
 def _shade_detectors(ax, grid: Grid) -> None:
     "Tint the detectors of a grid that has several"
     if len(grid.detectors) == 1:
@@ -716,7 +726,7 @@ def _plot_one(ax, star: Spectra, bad: int, lines: list[str], **kwargs) -> None:
         ax.vlines(star.wave[pixels], 0, .03, color=color, lw=.3, transform=ax.get_xaxis_transform())
     for k, element in enumerate(lines):
         _mark_lines(ax, element, f'C{k}', star.wave)
-    ax.set(ylim=_flux_limits(flux, bool(lines)), ylabel='flux')
+    ax.set(ylim=_flux_limits(flux, bool(lines)), ylabel=_flux_label(star).replace(' (', '\n('))
     if 'apogee_id' in star.meta:
         ax.set_title(star.meta.apogee_id[0], fontsize=8)
 
