@@ -14,6 +14,7 @@ import yaml
 
 PAGES = {'index.html', 'data.html', 'howto_score.html', 'benchmarks.html', 'api.html', 'changelog.html', 'citation.html'}
 WIDE, TELEPHONE = dict(width=1400, height=900), dict(width=390, height=844)  # CSS pixels
+MOST_LISTED = 14   # entries side by side in the sidebar
 READABLE = 14    # CSS pixels, of text at least
 CONTRAST = 4.5   # of text at least: WCAG 2.1, AA
 BROKEN = '''() => [...document.querySelectorAll('img')].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)'''
@@ -160,15 +161,33 @@ def test_a_broken_page_would_be_found(site, browser):
     page.unlink()
 
 
+def files_of(contents):
+    "Notebooks of a part of the sidebar, in order, with those of its sections"
+    return [f for o in contents for f in (files_of(o['contents']) if isinstance(o, dict) else [o])]
+
+
 def test_learn_path_is_in_order(root):
-    "The sidebar lists the numbered notebooks in their order, and every notebook somewhere"
+    "The sidebar lists the numbered notebooks in their order, no section is long, and every notebook is somewhere"
     contents = yaml.safe_load((root / '_quarto.yml').read_text())['website']['sidebar']['contents']
     sections = {o['section']: o['contents'] for o in contents if isinstance(o, dict)}
-    assert sections['Learn'] == sorted(p.name for p in (root / 'nbs').glob('[0-9]*.ipynb'))
+    assert files_of(sections['Learn']) == sorted(p.name for p in (root / 'nbs').glob('[0-9]*.ipynb'))
+    assert len(sections['Learn']) <= MOST_LISTED
+    assert all(len(o['contents']) <= MOST_LISTED for o in sections['Learn'] if isinstance(o, dict))
     alone = [o for o in contents if isinstance(o, str)]
     assert alone == ['index.ipynb', 'tour.ipynb', 'science.ipynb']
-    known = {f for o in sections.values() for f in o} | set(alone)
-    assert {p.name for p in (root / 'nbs').glob('[!_.]*.ipynb')} <= known
+    assert {p.name for p in (root / 'nbs').glob('[!_.]*.ipynb')} <= set(files_of(contents))
+
+
+def test_sections_of_the_sidebar_fold(site, browser):
+    "The section of a page is open, the others are folded, and open with a click"
+    tab = browser.new_page(viewport=WIDE)
+    tab.goto(site[0] + 'data.html')
+    listed = tab.locator('.md-sidebar--primary')
+    assert listed.get_by_text('00b · ').is_visible()
+    assert not listed.get_by_text('05a · ').is_visible()
+    listed.locator('label', has_text='Anomalies').first.click()
+    listed.get_by_text('05a · ').wait_for()
+    tab.close()
 
 
 # ------------------------------------------------------------------------------------------------------ using it
@@ -286,3 +305,7 @@ def test_pages_tell_options_and_fields():
     events = 'after_create:NoneType=None, before_fit:NoneType=None,\n    after_fit:NoneType=None'
     callback = told('stellar_gen/train/callbacks.py', 'KeepBest', 'stellar_gen/train/callbacks.py', events)
     assert 'def KeepBest():' in callback
+    inherited = told('fastai/learner.py', 'SpectraLearner', 'stellar_gen/train/learner.py', 'dls:DataLoaders,\n    lr:float=0.001')
+    assert 'class SpectraLearner(Learner)\n```' in inherited and 'dls' not in inherited
+    own = told('stellar_gen/train/learner.py', 'SpectraDL', 'stellar_gen/train/learner.py', 'spectra, # To serve')
+    assert '# To serve' in own

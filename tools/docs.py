@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import warnings
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -44,6 +45,12 @@ def rooms():
         yield from (m[1] for c in cells_of(p) if (m := first.match(source(c))))
 
 
+def modules():
+    "Where nbdev says that each name of each module is explained"
+    from stellar_gen._modidx import d
+    return d['syms']
+
+
 def api_rows(room, symbols):
     "A row for each public function and class of a module: name and lesson, what it does, source"
     from stellar_gen._lazy import public_names
@@ -59,12 +66,11 @@ def api_rows(room, symbols):
 
 def api_page():
     "Every public function and class of every module: what it is, where it is explained, where its source is"
-    from stellar_gen._modidx import d
     about = 'Every public function and class, with a link to its lesson and to its source'
     out = [f'---\ntitle: API\ndescription: {about}\n---\n']
     for room in rooms():
         module = ast.parse((ROOT / 'stellar_gen' / f'{room.replace(".", "/")}.py').read_text(encoding='utf-8'))
-        rows = api_rows(room, d['syms'][f'stellar_gen.{room}'])
+        rows = api_rows(room, modules()[f'stellar_gen.{room}'])
         out += [f'## stellar_gen.{room}', '', ast.get_docstring(module) or '', '']
         out += ['| name | what it does | |', '|---|---|---|', *rows, '']
     return '\n'.join(out)
@@ -128,6 +134,18 @@ def with_fields(block, file, name):
     return block.replace(untold, '\n'.join([f'class {name}:', *told])) if told else block
 
 
+def without_inherited(block, file, name):
+    "A class that takes only what another library's class takes, without that: its first line says whose it is"
+    made, _ = definition(file, name)
+    ours = {symbol.rsplit('.', 1)[-1] for symbols in modules().values() for symbol in symbols}
+    bases = [ast.unparse(o) for o in getattr(made, 'bases', ())]
+    takes_more = any(getattr(o, 'name', '') == '__init__' for o in getattr(made, 'body', ()))
+    if not bases or takes_more or (ours | {'NamedTuple'}) & set(bases):
+        return block
+    shown = f'class {name}({", ".join(bases)})'
+    return re.sub(rf'def {name}\(\n.*?\n\)(->\w+)?:', shown, block, flags=re.S)
+
+
 def with_options(block, name):
     "A command's arguments and options with their help, of which nbdev writes that they are annotated"
     from typer.main import get_command
@@ -156,7 +174,7 @@ def told_in_full(block, module):
     block = EVENTS.sub('', block).replace('(\n):', '():')
     if ':Annotated' in block:
         return with_options(block, name)
-    return with_fields(block, file, name)
+    return without_inherited(with_fields(block, file, name), file, name)
 
 
 def module_of(lesson):
@@ -268,11 +286,20 @@ def entry(file):
     return file, meta['title'], meta['description'], meta.get('output-file', path.stem + '.html')
 
 
+def listed(entries, path=()):
+    "What a part of the sidebar holds, in order: the sections that lead to some entries, and these, each by `entry`"
+    for inside, some in groupby(entries, lambda o: isinstance(o, dict)):
+        if not inside:
+            yield path, [entry(file) for file in some]
+            continue
+        for o in some:
+            yield from listed(o['contents'], (*path, o['section']))
+
+
 def contents():
-    "The sidebar of `_quarto.yml`: sections, each of `entry`; what has no section stands under ''"
+    "The sidebar of `_quarto.yml`: names of sections, from the outer one, and the entries that stand there"
     quarto = yaml.safe_load((ROOT / '_quarto.yml').read_text(encoding='utf-8'))
-    sections = [o if isinstance(o, dict) else dict(section='', contents=[o]) for o in quarto['website']['sidebar']['contents']]
-    return [(o['section'], [entry(f) for f in o['contents']]) for o in sections]
+    return list(listed(quarto['website']['sidebar']['contents']))
 
 
 def linked(text, pages, suffix):
@@ -290,8 +317,8 @@ def write_markdown(toc):
         text = linked(without_addresses(text), pages, '.html.md')
         (DOCS / f'{page}.md').write_text(f'# {title}\n\n> {about}\n\n{text}', encoding='utf-8')
     lines = [f"# {CFG['title']}", '', f"> {CFG['description']}", '']
-    for section, entries in toc:
-        lines += [f'## {section or "Start here"}', '']
+    for path, entries in toc:
+        lines += [f'## {": ".join(path) or "Start here"}', '']
         lines += [*(f'- [{title}]({HOST}{page}.md): {about}' for _, title, about, page in entries), '']
     (DOCS / 'llms.txt').write_text('\n'.join(lines), encoding='utf-8')
 
@@ -318,6 +345,19 @@ def shown(file, title):
     return f'{number[1]} · {title}' if number else title
 
 
+def navigation(toc):
+    "The sidebar as mkdocs reads it: sections within sections, each a name with what it holds"
+    nav = []
+    for path, entries in toc:
+        inside = nav
+        for section in path:
+            if not (inside and list(inside[-1]) == [section]):
+                inside.append({section: []})
+            inside = inside[-1][section]
+        inside += [{shown(file, title): f'{Path(page).stem}.md'} for file, title, _, page in entries]
+    return nav
+
+
 def without_addresses(text):
     "Text without places in memory, which are others each time"
     return re.sub(r'(&lt;|\\?<)object object at 0x[0-9a-f]+(&gt;|\\?>)', '…', text)
@@ -340,14 +380,10 @@ def by_mkdocs(toc):
     for folder in ('figures', 'images'):
         shutil.copytree(PROC / folder, WORK / folder, dirs_exist_ok=True)
     shutil.copy(ROOT / 'nbs' / 'styles.css', WORK)
-    nav = []
-    for section, entries in toc:
-        listed = [{shown(file, title): f'{Path(page).stem}.md'} for file, title, _, page in entries]
-        nav += [{section: listed}] if section else listed
     link = dict(icon='fontawesome/brands/github', link=CFG['git_url'], name='Source')
     config = load_config(
         str(ROOT / 'tools' / 'mkdocs.yml'),
-        nav=nav,
+        nav=navigation(toc),
         docs_dir=str(WORK),
         site_dir=str(DOCS),
         site_url=HOST,
@@ -374,7 +410,9 @@ def main():
     write_markdown(toc)
     count = sum(len(entries) for _, entries in toc)
     by = 'Quarto' if quarto else 'mkdocs-material'
-    print(f'{count} pages in {DOCS.relative_to(ROOT)}, by {by}: open {DOCS.relative_to(ROOT)}/index.html')
+    where = DOCS.relative_to(ROOT)
+    print(f'{count} pages in {where}, by {by}: open {where}/index.html, or for the search run '
+          f'`python -m http.server -d {where}` and open http://localhost:8000')
 
 
 if __name__ == '__main__':

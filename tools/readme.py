@@ -1,8 +1,8 @@
 """Write README.md from `nbs/index.ipynb`, or with `--check` say whether it is in step.
 
 Markdown cells go in as they are, code cells as fenced blocks with their stored text output below.
-Pictures are written to `nbs/images/`. Links, relative to `nbs/`, are made relative to the root.
-Cells that begin with `#| hide` or `#| default_exp` stay out. Quarto is not needed.
+Pictures are written to `nbs/images/`, with the text that their cells have for those who do not see them. Links, relative to
+`nbs/`, are made relative to the root. Cells that begin with `#| hide` or `#| default_exp` stay out. Quarto is not needed.
 """
 import base64
 import json
@@ -21,7 +21,8 @@ def outputs(cell, pictures):
         if png := data.get('image/png'):
             name = f'nbs/images/readme_{len(pictures)}.png'
             pictures[name] = base64.b64decode(''.join(png))
-            yield f'![What the code above draws]({name})'
+            said = re.search(r'^#\| fig-alt: "(.*)"', ''.join(cell['source']), re.M)
+            yield f'![{said[1] if said else "What the code above draws"}]({name})'
         elif text := o.get('text') or data.get('text/plain'):
             yield f'```\n{"".join(text).rstrip()}\n```'
 
