@@ -567,7 +567,7 @@ def _plot_separations(ax, sep, bins=40):
     ax.hist(sep, edges, color='0.8')
     ax.plot(middle, true + chance, 'C0', lw=1, label=f'with true pairs,\nerrors of {fit.sigma:.2f}″')
     ax.plot(middle, chance, 'C1', lw=1, label='by chance')
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7, loc='lower center', bbox_to_anchor=(.5, 1))
 
 def plot_match(
     pairs: pd.DataFrame,  # From `crossmatch`, with `how='all'` or `best` and a wide radius to see the chance pairs
@@ -578,7 +578,7 @@ def plot_match(
     "Separations with the expected curve and the floor of chance pairs, the sky, and magnitude differences"
     import matplotlib.pyplot as plt
     panels = 3 if mags else 2
-    _, axs = plt.subplots(1, panels, figsize=(7, 2.4), layout='constrained')
+    _, axs = plt.subplots(1, panels, figsize=(7, 2.8), layout='constrained')
     _plot_separations(axs[0], pairs.sep_arcsec.dropna().to_numpy())
     if len(pairs):
         cells = axs[1].hexbin(pairs[ra], pairs[dec], gridsize=_SKY_CELLS, mincnt=1, cmap='viridis', linewidths=.1)
