@@ -77,7 +77,7 @@ def steps(folder, stars, where):
     yield 'prepare', stars, [sys.executable, '-c', PREPARE, store, folder / 'prepared']
     yield 'calibrate', NORMAL, [*COMMAND, 'calibrate', 'apogee-16', normal, '--out', model, *quiet]
     yield 'score', stars, [*COMMAND, 'score', model, store, '--out', scores, *where, *quiet]
-    yield 'report', stars, [*COMMAND, 'report', model, store, '--out', folder / 'report', *quiet]
+    yield 'report', stars, [*COMMAND, 'report', model, store, '--scores', scores, '--out', folder / 'report', *quiet]
 
 
 def main():
