@@ -50,7 +50,7 @@ Overwrite = Annotated[bool, typer.Option('--overwrite', help='Replace the output
 Epochs = Annotated[int, typer.Option(min=1, help='Passes over the training stars.')]
 Latent = Annotated[Optional[int], typer.Option(min=1, help='Number of latents of a new model; 16 if not given.')]
 _PACKAGED = Path('apogee-16')  # the model that serves where none is given
-_PATIENCE = 30                 # seconds that a Dask scheduler may take to answer
+_PATIENCE = 10                 # seconds that a Dask scheduler may take to answer
 _DIGITS = 7                    # significant ones of results in texts: networks reckon with numbers of 32 bits
 Model = Annotated[Path, typer.Argument(help='Model folder, or apogee-16, which comes with the package.')]
 Inputs = Annotated[List[Path], typer.Argument(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FOLDS', 'MOST_NORMAL', 'AT_A_TIME', 'FEWEST_FOLDED', 'FOLD_EPOCHS', 'FOLD_LR', 'ENOUGH_HELD', 'DRAWN_IN',
-           'calibrated', 'median_chi2', 'fold_scores', 'fresh', 'score_by_folds', 'trained_without', 'moved',
-           'folds_of', 'as_unseen', 'calibrate_trained']
+           'calibrated', 'median_chi2', 'fold_scores', 'folds_of', 'fresh', 'score_by_folds', 'trained_without',
+           'moved', 'as_unseen', 'calibrate_trained']
 
 # %% ../../nbs/05da_folds.ipynb #d7339f37
 from collections.abc import Callable
@@ -73,6 +73,14 @@ def fold_scores(
     some = [score(judge, spectra[rows[start:start + AT_A_TIME]], fdr=1, **options) for start in starts]
     return pd.concat(some, ignore_index=True)
 
+def folds_of(
+    ids: np.ndarray,  # Names of the stars of some spectra (N,)
+    seed: int = 0,
+) -> np.ndarray:      # (N,), 0 to FOLDS - 1
+    "Folds by lot; all spectra of a star are in one"
+    stars, of_row = np.unique(_name_of_star(ids), return_inverse=True)
+    return (np.random.default_rng(seed).permutation(len(stars)) % FOLDS)[of_row]
+
 def fresh(
     fold: int,                            # Number of a fold
     make: Callable[[], pd.DataFrame],     # Makes its table
@@ -90,15 +98,16 @@ def score_by_folds(
 ) -> pd.DataFrame:        # As `score` gives it, a row for each spectrum
     "How odd each star of a survey is beside the others"
     spectra = as_spectra(spectra, model.grid)
-    order = np.random.default_rng(seed).permutation(len(spectra))
-    fold = np.arange(len(spectra)) % FOLDS
-    if len(spectra) * (FOLDS - 1) // FOLDS < FEWEST_NORMAL:
-        raise ValueError(f'{len(spectra)} spectra are too few to judge each other in {FOLDS} folds: each is judged by '
+    names = _star_ids(spectra, np.arange(len(spectra)))
+    stars = len(np.unique(_name_of_star(names)))
+    if stars * (FOLDS - 1) // FOLDS < FEWEST_NORMAL:
+        raise ValueError(f'{stars} stars are too few to judge each other in {FOLDS} folds: each is judged by '
                          f'the others, of which there must be {FEWEST_NORMAL}; give at least {FEWEST_FOLDED}')
+    fold = folds_of(names, seed)
     tables = []
     for k in range(FOLDS):
-        rows = np.sort(order[fold == k])
-        make = partial(fold_scores, model, spectra, rows, order[fold != k], seed, options)
+        rows = np.flatnonzero(fold == k)
+        make = partial(fold_scores, model, spectra, rows, np.flatnonzero(fold != k), seed, options)
         tables.append((keep or fresh)(k, make).set_index(rows))
     return with_flags(pd.concat(tables).sort_index(), fdr)
 
@@ -137,14 +146,6 @@ def moved(
     difference = (own - other)[unseen]
     drawn_in = np.clip(difference, *np.quantile(difference, [DRAWN_IN, 1 - DRAWN_IN], axis=0))
     return np.where(unseen[:, None], own, other + drawn_in.mean(0)).astype(np.float32)
-
-def folds_of(
-    ids: np.ndarray,  # Names of the stars of some spectra (N,)
-    seed: int = 0,
-) -> np.ndarray:      # (N,), 0 to FOLDS - 1
-    "Folds by lot; all spectra of a star are in one"
-    stars, of_row = np.unique(_name_of_star(ids), return_inverse=True)
-    return (np.random.default_rng(seed).permutation(len(stars)) % FOLDS)[of_row]
 
 def as_unseen(
     model: TrainedModel,
