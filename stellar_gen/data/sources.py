@@ -38,6 +38,13 @@ def _overlap(wave: np.ndarray, grid: Grid) -> bool:
     "Whether wavelengths and a grid have a range in common"
     return len(wave) > 1 and wave[0] < grid.wave[-1] and grid.wave[0] < wave[-1]
 
+def _unit_hint(wave: np.ndarray, grid: Grid) -> str:
+    "Whether wavelengths would be those of a grid if they were nanometres or micrometres, in words"
+    for unit, name in ((10, 'nm'), (1e4, 'um')):
+        if len(wave) and _overlap(unit * np.asarray(wave), grid):
+            return f'; they seem to be in {name}: give Å, or wave * astropy.units.{name}'
+    return ''
+
 def check_grid(
     wave: np.ndarray,  # Wavelengths (P,) of spectra, Å
     grid: Grid,        # The grid that they should be on
@@ -48,8 +55,9 @@ def check_grid(
     theirs = f'{len(wave)} pixels from {wave[0]:.1f} to {wave[-1]:.1f} Å' if len(wave) else 'no pixels'
     ours = f'{len(grid)} from {grid.wave[0]:.1f} to {grid.wave[-1]:.1f} Å'
     mend = 'put them on its grid (data.to_grid, or resample=True)'
-    remedy = mend if _overlap(wave, grid) else 'train a model of such spectra (stellar_gen train)'
-    raise ValueError(f'the spectra have {theirs}, the recipe was made for {ours}: {remedy}')
+    other = _unit_hint(wave, grid) or ': train a model of such spectra (stellar_gen train)'
+    remedy = f': {mend}' if _overlap(wave, grid) else other
+    raise ValueError(f'the spectra have {theirs}, the recipe was made for {ours}{remedy}')
 
 def _moved_bits(bitmask: np.ndarray, wave: np.ndarray, new_wave: np.ndarray) -> np.ndarray:
     "Bits (N,Q) of the two old pixels beside each new one; none outside"
@@ -68,7 +76,8 @@ def to_grid(
     if spectra.grid == grid:
         return spectra
     if not _overlap(spectra.wave, grid):
-        raise ValueError(f'{spectra.grid} and {grid} have no wavelengths in common: nothing can be resampled')
+        raise ValueError(f'{spectra.grid} and {grid} have no wavelengths in common'
+                         f'{_unit_hint(spectra.wave, grid)}: nothing can be resampled')
     flux, ivar = resample(spectra.wave, spectra.flux, spectra.ivar, grid.wave, how)
     bits = None if spectra.bitmask is None else _moved_bits(spectra.bitmask, spectra.wave, grid.wave)
     return Spectra(grid, flux, ivar, bits, spectra.meta)
@@ -83,7 +92,8 @@ class OnGrid:
         grid: Grid,           # The grid of what is asked for
     ):
         if not _overlap(store.wave, grid):
-            raise ValueError(f'{store.path}: {store.grid} and {grid} have no wavelengths in common')
+            raise ValueError(f'{store.path}: {store.grid} and {grid} have no wavelengths in common'
+                             f'{_unit_hint(store.wave, grid)}')
         self.store = store
         self.grid = grid
         self.path = store.path
