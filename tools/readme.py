@@ -39,7 +39,7 @@ def to_markdown(cell, pictures):
     if not text or re.match(r'#\s*\|\s*(hide|default_exp)', text):
         return None
     if cell['cell_type'] == 'markdown':
-        return re.sub(r'\]\((?=[./\w]+\.(?:ipynb|qmd|png|svg|md)\))([./\w]+)', to_root, text)
+        return re.sub(r'\]\((?=[./\w]+\.(?:ipynb|qmd|png|svg|md)(?:#[\w-]+)?\))([./\w]+)', to_root, text)
     code = '\n'.join(line for line in text.splitlines() if not line.startswith('#|'))
     return '\n\n'.join([f'```python\n{code}\n```', *outputs(cell, pictures)])
 
