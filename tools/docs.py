@@ -272,6 +272,7 @@ def to_markdown(path, html=True):
     text, res = exporter().from_notebook_node(nbformat.reads(json.dumps(nb), as_version=4), names)
     text = re.sub(r'<style scoped>.*?</style>', '', text, flags=re.S)
     text = re.sub(r'<table [^>]*class="[^"]*"[^>]*>', '<table>', text)  # of pandas and astropy: the site has one style
+    text = re.sub(r'^(    .*\n)\s*?\n\s*?\n\s*?\n(?=    )', r'\1\n', text, flags=re.M)  # outputs of one cell stand together
 
     def picture(match):
         "A picture with what its cell says of it"
