@@ -15,10 +15,12 @@ IMPORTED = ['nbdev.test', 'bokeh.plotting', 'fastai.callback.all', 'hypothesis',
 
 def run(notebook, root):
     "Whether a notebook runs, and what it says if it does not; the process ends with all that the notebook has made"
+    from joblib.externals.loky import get_reusable_executor
     from nbdev.test import test_nb
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         ok, _ = test_nb(notebook, skip_flags=LEFT_OUT, basepath=root)
+    get_reusable_executor().shutdown(kill_workers=True)  # joblib's workers, for which the process would wait for ever
     return ok, said.getvalue()
 
 
