@@ -79,7 +79,8 @@ def _asked(sql, release):
             return as_frame(query_sql(sql, release))
         except ConnectionError as e:
             if attempt == _TRIES - 1:
-                raise ConnectionError(f'{e}; or look up in the survey\'s allStar on disk: give that as catalog (--catalog)') from e
+                remedy = 'or look up in the survey\'s allStar on disk: give that as catalog (--catalog)'
+                raise ConnectionError(f'{e}; {remedy}') from e
             time.sleep(_PAUSE)
 
 # %% ../nbs/00fa_lookup.ipynb #8b04541d
