@@ -12,6 +12,7 @@ import hashlib
 import re
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from filelock import FileLock
 from .anomaly.measures import INDICATORS
 from .anomaly.scoring import MOST_EXPLAINED, score, with_flags
 from .classify.labels import transform_of
-from .data.core import APOGEE, Spectra
+from .data.core import _texts, APOGEE, Spectra
 from .data.files import _line, _printable, read_spectra, whole
 from .data.store import SpectraStore
 from .data.tables import read_catalog
@@ -134,18 +135,44 @@ def _rows_of(names: Sequence[str], listed: Sequence[str]) -> np.ndarray:  # -1 f
         rows.reverse()
     return np.array([places[name].pop() if places.get(name) else -1 for name in listed], int)
 
+_SCORED_ANEW = 'name the table that stellar_gen score wrote of this store'
+
+def _check_table(file: str, table: pd.DataFrame) -> None:
+    "Refuse a table that holds no scores"
+    if missing := [name for name in _NEEDED if name not in table]:
+        raise ValueError(f'{file}: has no column {", ".join(missing)}: {_SCORED_ANEW}')
+    for name in ('anomaly', 'p_value'):
+        values = pd.to_numeric(table[name], errors='coerce')
+        bad = table[name].notna() & values.isna()
+        if name == 'p_value':
+            bad |= (values < 0) | (values > 1)
+        if bad.any():
+            raise ValueError(f'{file}: {bad.sum():,} of its {len(table):,} values in the column {name} are none '
+                             f'(first: {_printable(table[name][bad].iloc[0])}): {_SCORED_ANEW}')
+    if not table.p_value.notna().any():
+        raise ValueError(f'{file}: none of its {len(table):,} rows has a p_value: {_SCORED_ANEW}')
+
+def _tell_unmatched(file: str, row: np.ndarray, spectra: int) -> None:
+    "Refuse a table of other stars; warn of rows and of spectra without each other"
+    found = int((row >= 0).sum())
+    if not found:
+        raise ValueError(f'{file}: none of its {len(row):,} stars is in the store: {_SCORED_ANEW}')
+    if found < len(row):
+        warnings.warn(f'{file}: {len(row) - found:,} of its {len(row):,} rows are of no star in the store')
+    if found < spectra:
+        warnings.warn(f'{file}: {spectra - found:,} of the {spectra:,} spectra in the store have no row in it')
+
 def read_scores(
     path: str | Path,      # Table that `stellar_gen score` wrote
     names: Sequence[str],  # Of the stars of a store, in its order
 ) -> pd.DataFrame:         # Rows of the table that are of this store, with `row`
-    "Scores of a store, from a file"
+    "Scores of a store, from a file; a table without names has a row for each of its spectra"
     table = read_catalog(path)
-    if missing := [name for name in _NEEDED if name not in table]:
-        raise ValueError(f'{_printable(path)}: has no column {", ".join(missing)}: '
-                         'name a table that stellar_gen score wrote')
-    row = _rows_of(names, table.apogee_id.astype(str).tolist())
-    if not (row >= 0).any():
-        raise ValueError(f'{_printable(path)}: none of its {len(table):,} stars is in the store')
+    if 'apogee_id' not in table and len(table) == len(names):
+        table = table.assign(apogee_id=list(names))
+    _check_table(_printable(path), table)
+    row = _rows_of(names, _texts(table.apogee_id).tolist())
+    _tell_unmatched(_printable(path), row, len(names))
     empty = dict(flag=False, cause='', kind='', reason='', snr=np.nan, chi2=np.nan)
     table = table.assign(**{name: value for name, value in empty.items() if name not in table}, row=row)[row >= 0]
     texts = [name for name in ('cause', 'kind', 'reason') if name in table]

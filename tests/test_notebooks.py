@@ -13,10 +13,11 @@ IMPORTED = ['nbdev.test', 'bokeh.plotting', 'fastai.callback.all', 'hypothesis',
             'sklearn.linear_model', 'stellar_gen.anomaly.adaptation', 'stellar_gen.cli', 'stellar_gen.explore']
 
 
-def run(notebook, root):
+def run(notebook, root, method):
     "Whether a notebook runs, and what it says if it does not; the process ends with all that the notebook has made"
     from joblib.externals.loky import get_reusable_executor
     from nbdev.test import test_nb
+    multiprocessing.set_start_method(method, force=True)  # as in a program of its own
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         ok, _ = test_nb(notebook, skip_flags=LEFT_OUT, basepath=root)
@@ -35,7 +36,7 @@ def copies():
 @pytest.mark.parametrize('nb', NBS, ids=lambda p: p.stem)
 def test_notebook(nb, root, copies):
     with ProcessPoolExecutor(1, mp_context=copies) as pool:
-        ok, said = pool.submit(run, nb.resolve(), root).result()
+        ok, said = pool.submit(run, nb.resolve(), root, multiprocessing.get_start_method()).result()
     assert ok, said[-3000:]
 
 

@@ -132,7 +132,7 @@ def _saved_grid(group: Any) -> Grid:
 def _write_part(table: pd.DataFrame, path: Path) -> None:
     "Write a part of a table, whole"
     with whole(path) as made:
-        table.to_parquet(made, index=False)
+        table.to_parquet(made, index=table.columns.empty)  # rows of no columns are counted by their index
 
 def _check_alike(store: 'SpectraStore', spectra: Spectra) -> None:
     "Raise where spectra are not of the kind that a store holds"
