@@ -135,19 +135,18 @@ def _rows_of(names: Sequence[str], listed: Sequence[str]) -> np.ndarray:  # -1 f
         rows.reverse()
     return np.array([places[name].pop() if places.get(name) else -1 for name in listed], int)
 
+_LIMITS = ('anomaly', -np.inf, np.inf, 'no numbers'), ('p_value', 0, 1, 'not between 0 and 1')
 _SCORED_ANEW = 'name the table that stellar_gen score wrote of this store'
 
 def _check_table(file: str, table: pd.DataFrame) -> None:
     "Refuse a table that holds no scores"
     if missing := [name for name in _NEEDED if name not in table]:
         raise ValueError(f'{file}: has no column {", ".join(missing)}: {_SCORED_ANEW}')
-    for name in ('anomaly', 'p_value'):
+    for name, low, high, words in _LIMITS:
         values = pd.to_numeric(table[name], errors='coerce')
-        bad = table[name].notna() & values.isna()
-        if name == 'p_value':
-            bad |= (values < 0) | (values > 1)
+        bad = table[name].notna() & ~values.between(low, high)
         if bad.any():
-            raise ValueError(f'{file}: {bad.sum():,} of its {len(table):,} values in the column {name} are none '
+            raise ValueError(f'{file}: {bad.sum():,} of its {len(table):,} values in the column {name} are {words} '
                              f'(first: {_printable(table[name][bad].iloc[0])}): {_SCORED_ANEW}')
     if not table.p_value.notna().any():
         raise ValueError(f'{file}: none of its {len(table):,} rows has a p_value: {_SCORED_ANEW}')

@@ -290,7 +290,7 @@ def _page_table(scores: pd.DataFrame, labels: pd.DataFrame, meta: pd.DataFrame, 
     xy = _map_of(scores)
     table = scores.assign(map_1=xy[:, 0], map_2=xy[:, 1], row=np.arange(len(scores)), vote='')
     positions = meta[[name for name in _POSITIONS if name in meta]]
-    table, positions = (whole.iloc[list(rows)].reset_index(drop=True) for whole in (table, positions))
+    table, positions = (of_all.iloc[list(rows)].reset_index(drop=True) for of_all in (table, positions))
     more = pd.concat([labels, positions], axis=1)
     return table.join(more[[name for name in more if name not in table]]).assign(slot=np.arange(len(rows)))
 
