@@ -6,6 +6,7 @@ from Markdown that nbconvert makes of the notebooks. That Markdown is also what 
 """
 import ast
 import configparser
+import gc
 import json
 import logging
 import re
@@ -398,6 +399,7 @@ def by_mkdocs(toc):
 
 
 def main():
+    gc.disable()  # garbage of a minute is small, and looking for it takes as long as making the pages
     logging.basicConfig(format='%(message)s')  # mkdocs says there which links are broken
     warnings.simplefilter('ignore')
     process()
@@ -414,6 +416,7 @@ def main():
     where = DOCS.relative_to(ROOT)
     print(f'{count} pages in {where}, by {by}: open {where}/index.html, or for the search run '
           f'`python -m http.server -d {where}` and open http://localhost:8000')
+    gc.freeze()  # IPython collects once a lesson as Python ends, which were a minute of looking at all objects
 
 
 if __name__ == '__main__':
