@@ -52,6 +52,7 @@ assets: .venv/.ready
 .venv/.ready: setup.py settings.ini constraints.txt
 	@$(PYTHON) -c 'import sys; v=sys.version_info[:2]; v>=(3,11) or sys.exit("stellar_gen needs Python 3.11 or newer, but $(PYTHON) is %d.%d: run `make PYTHON=/path/to/python3.11`" % v)'
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -U pip  # an older one takes longer for the rest
 	$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 

@@ -2,21 +2,22 @@
 import contextlib
 import io
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 NBS = sorted((Path(__file__).parent.parent / 'nbs').glob('[!_.]*.ipynb'))
 LEFT_OUT = ['slow', 'cuda']  # cells with these flags
-IMPORTED = ['nbdev.test', 'bokeh.plotting', 'fastai.callback.all', 'hypothesis', 'matplotlib.pyplot', 'seaborn', 'scipy.stats',
-            'sklearn.linear_model', 'stellar_gen.anomaly.adaptation', 'stellar_gen.cli', 'stellar_gen.explore']
 
 
 def run(notebook, root, method):
     "Whether a notebook runs, and what it says if it does not; the process ends with all that the notebook has made"
     from joblib.externals.loky import get_reusable_executor
     from nbdev.test import test_nb
+    os.chdir(root)
     multiprocessing.set_start_method(method, force=True)  # as in a program of its own
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
@@ -29,7 +30,9 @@ def run(notebook, root, method):
 def copies():
     "Where processes are copied from one that has imported what most notebooks need, and done nothing else"
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(IMPORTED)
+    context.set_forkserver_preload(['imported'])
+    with contextlib.chdir(Path(__file__).parent):  # where the first of them looks for modules
+        forkserver.ensure_running()
     return context
 
 
