@@ -14,6 +14,9 @@ from robust import THREAD_VARIABLES  # noqa: E402
 # Before NumPy and torch are loaded, so that it holds for this process, for pytest's workers and for what they start.
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, '1'))
 os.environ.setdefault('MPLBACKEND', 'agg')
+# What is imported is compiled once, and not by each of the hundreds of processes that tests start.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+sys.dont_write_bytecode = False
 LONGEST = ('test_wheel', 'test_site', 'test_explore', 'test_report', 'test_forked', 'test_train', 'test_ingest',
            'test_fuzz', 'test_survey', 'test_tampered')
 

@@ -1,6 +1,7 @@
 "The site, built and opened in a browser: every page, every link, the search, a telephone"
 import functools
 import http.server
+import json
 import re
 import subprocess
 import sys
@@ -19,6 +20,12 @@ READABLE = 14    # CSS pixels, of text at least
 CONTRAST = 4.5   # of text at least: WCAG 2.1, AA
 BROKEN = '''() => [...document.querySelectorAll('img')].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)'''
 NAMELESS = '''() => [...document.querySelectorAll('img')].filter(i => !i.alt).map(i => i.src.slice(0, 60))'''
+# Where a page leads, the places in it that links can name (lines of code are none), and its number of titles
+NAMED = '''() => [
+    [...new Set([...document.querySelectorAll('a[href]')].map(a => a.href))],
+    [...document.querySelectorAll('[id]')].map(e => e.id).filter(id => !id.startsWith('__')),
+    document.querySelectorAll('h1').length,
+]'''
 RUNS_OFF = '''() => [...document.querySelectorAll('pre, pre > code')]
     .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))'''
 TEXT = '''() => {
@@ -102,16 +109,17 @@ DARKEN = 'document.body.dataset.mdColorScheme = "slate"'  # what the site does w
 @pytest.fixture(scope='module')
 def seen(site, browser):
     "Every page, opened once: what it says on a wide screen, and on one as narrow as a telephone's, light and dark"
-    url, _ = site
+    url, folder = site
     pages, odd = {}, []
     tab = browser.new_page(viewport=WIDE, color_scheme='light')
     listen(tab, url, odd)
+    index = json.loads((folder / 'search/search_index.json').read_text(encoding='utf-8'))
+    index['docs'] = index['docs'][:1]  # each page reads it anew, which takes longer than all the rest; the search has a test
+    tab.route('**/search_index.json', lambda route: route.fulfill(json=index))
     for p in sidebar():
         tab.set_viewport_size(WIDE)
         assert tab.goto(url + p).ok
-        links = tab.eval_on_selector_all('a[href]', 'l => l.map(a => a.href)')
-        anchors = set(tab.eval_on_selector_all('[id]', 'l => l.map(a => a.id)'))
-        headings = tab.locator('h1').count()
+        links, anchors, headings = tab.evaluate(NAMED)
         odd += [f'{p}: picture {o}' for o in tab.evaluate(BROKEN)]
         odd += [f'{p}: picture without a text {o}' for o in tab.evaluate(NAMELESS)]
         odd += [f'{p}: code runs off the page: {o}' for o in tab.evaluate(RUNS_OFF)]
@@ -119,7 +127,7 @@ def seen(site, browser):
         screens = dict(light=tab.evaluate(SCREEN))
         tab.evaluate(DARKEN)
         screens['dark'] = tab.evaluate(SCREEN)
-        pages[p] = SimpleNamespace(links=links, anchors=anchors, headings=headings, screens=screens)
+        pages[p] = SimpleNamespace(links=links, anchors=set(anchors), headings=headings, screens=screens)
     tab.close()
     return pages, odd
 
