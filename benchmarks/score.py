@@ -1,4 +1,4 @@
-"""What `simulate`, `encode` and `score` take beside an earlier version, and what costs what.
+"""What simulating, encoding, scoring, calibrating and training take beside an earlier version, and what costs what.
 
     git worktree add /tmp/before 27230a6
     python benchmarks/score.py --before /tmp/before [--stars 2048] [--threads 1] [--rounds 3]
@@ -15,6 +15,7 @@ would take at the rates of a large product and of a copy of a batch in the same 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ TEXTS = ('flag', 'kind', 'cause', 'reason', 'nearest')
 VIEWS = ('as_strided', 'view', 'empty', 'empty_like', 'resolve_conj', 'resolve_neg', 'detach', 'alias')  # move nothing
 BATCH = 64      # stars
 PIXELS = 8575
+SAMPLE = 1000   # stars, to calibrate with
 CALLS = 30      # of a stage, of which the shortest counts
 
 
@@ -40,23 +42,32 @@ def one(store, threads, out):
     "Seconds of both functions in this process, the first call apart"
     import torch
     torch.set_num_threads(threads)
-    from stellar_gen.anomaly import score
+    from stellar_gen.anomaly import calibrated, score
     from stellar_gen.data import SpectraStore
     from stellar_gen.model import encode, load_model
     from stellar_gen.simulate import simulate
+    from stellar_gen.train import train_store
     model, spectra = load_model('apogee-16'), SpectraStore(store)
     simulate(BATCH)     # tables are read once
-    seconds = {'score, first call': spent(lambda: score(model, spectra[:BATCH], explain=0))[:2]}
+    few = spectra[:SAMPLE]
+    trained = Path(out).with_suffix('.model')
     work = {
-        'simulate': lambda: simulate(len(spectra), seed=3),
-        'encode': lambda: encode(model, spectra),
-        'score': lambda: score(model, spectra, explain=0),
-        'score with reasons': lambda: score(model, spectra),
+        'score, first call': (BATCH, lambda: score(model, spectra[:BATCH], explain=0)),
+        'simulate': (len(spectra), lambda: simulate(len(spectra), seed=3)),
+        'encode': (len(spectra), lambda: encode(model, spectra)),
+        'score': (len(spectra), lambda: score(model, spectra, explain=0)),
+        'calibrate': (len(few), lambda: calibrated(model, few)),
+        'train, preparing and one epoch': (len(spectra), lambda: train_store(
+            store, trained, epochs=1, device='cpu', overwrite=True)),
+        'score with reasons': (len(spectra), lambda: score(model, spectra)),
     }
-    for name, of in work.items():
-        *seconds[name], table = spent(of)
-    table.to_parquet(out)
-    print(json.dumps(seconds))
+    took = {}
+    for name, (n, of) in work.items():
+        *seconds, found = spent(of)
+        took[name] = [n, *seconds]
+        shutil.rmtree(f'{store}.prepared', ignore_errors=True)
+    found.to_parquet(out)
+    print(json.dumps(took))
 
 
 def compared(before, now):
@@ -77,23 +88,23 @@ def versions(before, stars, threads, rounds):
     with tempfile.TemporaryDirectory() as folder:
         make = f'from stellar_gen.simulate import simulate_store; simulate_store("{folder}/stars", {stars}, seed=3, quiet=True)'
         subprocess.run([sys.executable, '-c', make], check=True, env=os.environ | dict(PYTHONPATH=str(now)))
-        shortest = {}
+        numbers, shortest = {}, {}
         for _ in range(rounds):
             for side, place in (('before', before), ('now', now)):
                 command = [sys.executable, __file__, '--one', f'{folder}/stars', '--threads', str(threads),
                            '--out', f'{folder}/{side}.parquet']
                 run = subprocess.run(command, check=True, capture_output=True, text=True,
                                      env=os.environ | dict(PYTHONPATH=str(place), OMP_NUM_THREADS=str(threads)))
-                for name, seconds in json.loads(run.stdout.splitlines()[-1]).items():
+                for name, (number, *seconds) in json.loads(run.stdout.splitlines()[-1]).items():
+                    numbers[name] = number
                     kept = shortest.setdefault((name, side), seconds)
                     shortest[name, side] = [min(pair) for pair in zip(kept, seconds)]
         print(f'{threads} threads, {stars:,} stars')
-        print('| work | per second of the processor, before | now | ratio | per second on the clock, before | now |')
-        print('|---|---:|---:|---:|---:|---:|')
-        for name in dict.fromkeys(name for name, _ in shortest):
-            n = BATCH if 'first' in name else stars
+        print('| work | stars | per second of the processor, before | now | ratio | per second on the clock, before | now |')
+        print('|---|---:|---:|---:|---:|---:|---:|')
+        for name, n in numbers.items():
             old, new = shortest[name, 'before'], shortest[name, 'now']
-            print(f'| {name} | {n / old[0]:,.0f} | {n / new[0]:,.0f} | {old[0] / new[0]:.2f} | '
+            print(f'| {name} | {n:,} | {n / old[0]:,.0f} | {n / new[0]:,.0f} | {old[0] / new[0]:.2f} | '
                   f'{n / old[1]:,.0f} | {n / new[1]:,.0f} |')
         rate = {name: stars / shortest[name, 'now'][0] for name in ('encode', 'score')}
         print(f'score over encode: {rate["score"] / rate["encode"]:.2f}')
