@@ -184,7 +184,7 @@ def _check_there(path: Path, holds: str = 'a file is needed') -> None:
     if not path.is_file():
         raise ValueError(f'{name}: is not a file that can be read again and again')
     if not path.stat().st_size:
-        raise ValueError(f'{name}: is empty')
+        raise ValueError(f'{name}: is empty; download it again, or leave it out')
 
 # %% ../../nbs/00b_files.ipynb #f0ff96a7
 _ALWAYS = 64 * 2**20          # bytes that any gzip file may unpack to
@@ -244,7 +244,7 @@ def _fits_bytes(path: Path) -> bytes:
     "What a FITS file holds, unpacked"
     raw = _unpacked(path)
     if not raw.startswith(b'SIMPLE'):
-        raise ValueError(f'{_printable(path)}: is not a FITS file')
+        raise ValueError(f'{_printable(path)}: is not a FITS file; download it again, or leave it out')
     if len(raw) % _BLOCK:
         raise EOFError(f'its {len(raw):,} bytes are no whole number of blocks')
     return raw
@@ -565,7 +565,7 @@ def _check_waves(wave: np.ndarray, path) -> None:
         raise ValueError(f'{path}: {odd} wavelengths are not between {low:,} and {high:,} Å')
     for k, steps in enumerate(np.diff(np.sort(wave, axis=1))):
         if not (steps > 0).all():
-            raise ValueError(f'{path}: {(steps <= 0).sum()} wavelengths of chip {k} are repeated')
+            raise ValueError(f'{path}: {(steps <= 0).sum()} wavelengths of detector {k} are repeated')
 
 # %% ../../nbs/00b_files.ipynb #4f26d97e
 def _detector_on_grid(
