@@ -134,6 +134,13 @@ def _ended(number, frame):
 # Of helping processes that are killed: packing makes a lock, and their watcher tells of it before it removes it.
 _ABOUT_LOCKS = 'ignore::UserWarning:multiprocessing.resource_tracker'
 
+_UsageError: Any = typer.BadParameter.__base__  # typer gives it no name of its own
+
+def _of_usage(error):
+    "What is wrong with the words of a command, and where its words are explained"
+    text = _error(error.format_message()).rstrip('.')
+    return f'{text[0].lower()}{text[1:]}: see {error.ctx.command_path if error.ctx else "stellar_gen"} --help'
+
 def main():  # The exit status goes to the shell
     "Run the command; an error is one line, and so is a warning"
     if threading.current_thread() is threading.main_thread():
@@ -142,7 +149,11 @@ def main():  # The exit status goes to the shell
     warnings.showwarning = _WarnedOnce()
     sys.warnoptions.append(_ABOUT_LOCKS)  # helpers begin with these options
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        if error.format_message():  # else a command without words, whose help is there already
+            _complain(_of_usage(error))
+        sys.exit(error.exit_code)
     except (ValueError, OSError) as error:
         _complain(_error(error))
         sys.exit(1)
@@ -275,11 +286,16 @@ def ingest(
     quiet: Quiet = False,
 ):
     "Put FITS files of APOGEE or of another survey, or a catalog, into a store; run again, it completes it."
-    from stellar_gen.data.store import ingest
+    from stellar_gen.data.store import _NothingGood, ingest
     _apart(inputs, out)
     paths = [path.absolute() for path in inputs] if scheduler else inputs  # workers may be in another folder
-    with _client(scheduler):
-        store = ingest(paths, out, visits=visits, quiet=quiet, survey=survey)
+    try:
+        with _client(scheduler):
+            store = ingest(paths, out, visits=visits, quiet=quiet, survey=survey)
+    except _NothingGood as error:
+        _complain_of(error.lines, len(error.lines))
+        _complain(f'{out}: is not made, because none of {len(error.lines):,} files or spectra is good')
+        raise typer.Exit(1) from None
     failed = len(store.failed)
     _complain_of(store.failed.error.tolist(), failed + len(store))
     _say(quiet, f'{out}: {len(store):,} spectra' + (f', {failed:,} files or spectra not' if failed else ''))
@@ -647,6 +663,9 @@ def _matched(store, catalog, columns, fewest):
     names = [name.strip() for name in columns.split(',') if name.strip()] if columns is not None else None
     if names == []:
         raise ValueError(f'--label-columns {columns}: give names of columns, as in teff,logg,fe_h')
+    twice = [name for name in dict.fromkeys(names or ()) if names.count(name) > 1]
+    if twice:
+        raise ValueError(f'--label-columns {columns}: names {", ".join(twice)} more than once: name each column once')
     return match_catalog(SpectraStore(store).meta, catalog, names, fewest=fewest)
 
 def _mute(quiet):

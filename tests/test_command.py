@@ -72,3 +72,18 @@ def test_real_stars(model, shared, tmp_path):
     s = pd.read_csv(tmp_path / 's.csv')
     assert s.apogee_id.tolist() == ['2M17335483-2753043', '2M19485057+5005279']
     assert s[['chi2', 'anomaly']].notna().all(axis=None)
+
+
+@pytest.mark.parametrize('words, said', [
+    (('simulate', '--n', 0, '--out', 'x'), "'--n'"), (('simulate',), "'--out'"), (('simulate', '--bogus'), '--bogus'),
+    (('bogus',), "'bogus'")])
+def test_wrong_words_cost_one_line(words, said, tmp_path):
+    r = run(*words)
+    assert (r.returncode, r.stdout, len(r.stderr.splitlines())) == (2, '', 1)
+    assert r.stderr.startswith('stellar_gen: ') and said in r.stderr and r.stderr.rstrip().endswith('--help')
+
+
+def test_help_ends_well():
+    assert [run(*words).returncode for words in (('--version',), ('simulate', '-h'))] == [0, 0]
+    r = run()
+    assert (r.returncode, r.stderr) == (2, '') and 'Commands' in r.stdout

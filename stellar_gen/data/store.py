@@ -527,8 +527,10 @@ def _known_spectra(store: SpectraStore) -> dict[tuple[str, str], str]:
     rows = store.meta[['apogee_id', 'digest', 'path']].itertuples(index=False)
     return {(star, digest): path for star, digest, path in rows}
 
-def _is_in(store: SpectraStore, done: set[str]) -> Callable[[str, Path], bool]:
+def _is_in(store: SpectraStore | None, done: set[str]) -> Callable[[str, Path], bool]:
     "Whether what has this name, of this file, is done, or failed before in the state that the file is in"
+    if store is None:
+        return lambda name, path: False
     failures = store._failures()
     states = dict(zip(failures['path'], zip(failures['size'], failures['mtime'])))
 
@@ -588,16 +590,24 @@ def _add(store: SpectraStore, some: list[_Found], known: dict[tuple[str, str], s
     store.append(concat(good) if good else None, pd.DataFrame(failed))
 
 # %% ../../nbs/00c_store.ipynb #1a36246a
-def _store_for(
-    out,                # Store to make, or to complete
-    files: list[Path],  # FITS files to come
-    visits: bool,       # As in `read_spectrum`
-    survey: str,        # Survey that is asked for, if any
-) -> SpectraStore:
-    "The store for some files: on the grid of their survey, if it has to be made"
+class _NothingGood(ValueError):
+    "No store is made; `lines` say why, one for each file"
+
+    def __init__(self, out, lines: list[str]):
+        first = f' (the first: {lines[0]})' if lines else ''
+        super().__init__(f'{out}: is not made, because none of {len(lines):,} files or spectra is good{first}')
+        self.lines = lines
+
+def _store_there(
+    out,          # Store to make, or to complete
+    survey: str,  # Survey that is asked for, if any
+) -> SpectraStore | None:
+    "The store that is to be completed; None where there is none yet"
     _check_survey(survey)
     if not is_store(out):
-        return SpectraStore.create(out, wave=_GRIDS[survey or _first_survey(files, visits)])
+        if Path(out).exists():
+            raise FileExistsError(f'{out}: exists already and is no store')
+        return None
     store = SpectraStore(out)
     if store.grid not in _GRIDS.values():
         raise ValueError(f'{out}: this store is on the grid of no survey whose files are known ({", ".join(_GRIDS)})')
@@ -618,14 +628,25 @@ def ingest(
     files, of_mmu = spectra_files(paths)
     if files and not of_mmu and not any(path.exists() for path in files):
         raise ValueError(f'{_printable(files[0])}: no such file or folder, and nothing else to read: {out} is not made')
-    store = _store_for(out, files, visits, survey)
-    with store._writing():
-        pass  # nothing may be new, and leftovers go all the same
-    if of_mmu and store.grid != APOGEE:
+    store = _store_there(out, survey)
+    grid = _GRIDS[survey or _first_survey(files, visits)] if store is None else store.grid
+    if of_mmu and grid != APOGEE:
         raise ValueError(f'{out}: this store is not on the APOGEE grid, but the Multimodal Universe is')
-    known = _known_spectra(store)
+    if store is not None:
+        with store._writing():
+            pass  # nothing may be new, and leftovers go all the same
+    known = {} if store is None else _known_spectra(store)
     is_in = _is_in(store, set(known.values()))
-    read = _of_files(files, is_in, visits, batch, workers, quiet, store.grid.name)
+    read = _of_files(files, is_in, visits, batch, workers, quiet, grid.name)
+    waiting: list[list[_Found]] = []  # batches before the first good spectrum, with which the store is made
     for some in chain(read, _of_mmu(of_mmu, is_in, quiet)):
-        _add(store, some, known)
+        waiting.append(some)
+        if store is None and any(found.spectra is not None for found in some):
+            store = SpectraStore.create(out, wave=grid)
+        if store is not None:
+            for earlier in waiting:
+                _add(store, earlier, known)
+            waiting.clear()
+    if store is None:
+        raise _NothingGood(out, [line for some in waiting for found in some for line in found.problems])
     return store
