@@ -168,10 +168,10 @@ def _worst_stretch(star: Suspect) -> str:
     sigma = summed / np.sqrt(np.maximum(weight, 1e-30))
     pixel = int(np.abs(sigma).argmax())
     inside = [name for name, detector in star.grid.detectors.items() if detector.start <= pixel < detector.stop]
-    chip = inside[0] if inside else 'no'
+    detector = inside[0] if inside else 'no'
     lines = _elements_at(pixel) if star.grid == APOGEE else ''
     more = 'more' if sigma[pixel] > 0 else 'less'
-    near = f'{star.grid.wave[pixel]:,.0f} Å ({chip} chip, {abs(sigma[pixel]):.0f} sigma)'
+    near = f'{star.grid.wave[pixel]:,.0f} Å ({detector} detector, {abs(sigma[pixel]):.0f} sigma)'
     return f'{more} flux than expected near {near}{lines}'
 
 def _continuum_chi2(star: Suspect, weight: np.ndarray) -> float:

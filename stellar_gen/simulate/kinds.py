@@ -1239,10 +1239,10 @@ class Swap(Kind):
         return gains.sum()
 
     def words(self, size, name):
-        return f'the {name} chip is of another star than the rest, from which it differs by {size.percent()}'
+        return f'the {name} detector is of another star than the rest, from which it differs by {size.percent()}'
 
     def without_excess(self, probability, distance, tension):
-        return f'the chips disagree about the star, the {max(tension, key=tension.get)} one most'
+        return f'the detectors disagree about the star, the {max(tension, key=tension.get)} one most'
 
 # %% ../../nbs/00h_kinds.ipynb #8a98a56a
 @add_kind
@@ -1280,7 +1280,7 @@ class Step(Kind):
 
     def words(self, size, where):
         name, wavelength = where
-        return f'a step of {size.percent(sign=True)} in the {name} chip near {wavelength:,.0f} Å'
+        return f'a step of {size.percent(sign=True)} in the {name} detector near {wavelength:,.0f} Å'
 
 # %% ../../nbs/00h_kinds.ipynb #9faef0d4
 @add_kind
@@ -1308,5 +1308,5 @@ class Persistence(Kind):
         return star.cover(ramp > 0, templates, ['', ''], self.words)
 
     def words(self, size, option):
-        return (f'light added to the first third of the blue chip, {size.percent()} of the continuum at its edge, '
+        return (f'light added to the first third of the blue detector, {size.percent()} of the continuum at its edge, '
                 'as from persistence')
