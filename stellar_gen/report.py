@@ -64,21 +64,25 @@ def _draw_flux(ax, wave, flux, recon, marks, limits):
     for at, text in marks:
         if wave[0] < at < wave[-1]:
             ax.axvline(at, c=GREY, lw=0.5, ls=':')
-            ax.text(at, high, text, fontsize=6, color=GREY, ha='center', va='bottom', rotation=90)
+            ax.text(at, high, text, fontsize=8, color=GREY, ha='center', va='bottom', rotation=90)
     ax.plot(wave, flux, 'k', lw=0.6, label='observed')
     ax.plot(wave, recon, c=ORANGE, lw=0.8, label='reconstruction')
-    ax.set(ylim=limits, xlim=(wave[0], wave[-1]), xticklabels=[], ylabel='flux / continuum')
+    ax.set(ylim=limits, xlim=(wave[0], wave[-1]), xticklabels=[])
+    ax.set_ylabel('flux / continuum', fontsize=8)
 
 def _draw_residual(ax, wave, sigma):
     "The residual in units of its error on one detector"
     ax.plot(wave, np.clip(sigma, -_CUT, _CUT), c=BLUE, lw=0.4)
     ax.axhline(0, c='k', lw=0.4)
-    ax.set(ylim=(-1.05 * _CUT, 1.05 * _CUT), xlim=(wave[0], wave[-1]), ylabel='sigma')
+    ax.set(ylim=(-1.05 * _CUT, 1.05 * _CUT), xlim=(wave[0], wave[-1]))
+    ax.set_ylabel('sigma', fontsize=8)
 
 # %% ../nbs/08e_report.ipynb #10e0cbd2
 _ROOM = 0.05       # of flux, below and above
 _SHOWN = 0.1, 99.9  # percentiles of flux between which the axis reaches
 _LOOK_HEIGHT = 0.3  # share of the panel that the attention has
+_WIDTH = 8         # inches: letters of 8 points are still read where pages show it
+_HEIGHT = 2.4      # inches of each detector
 
 def plot_star(
     ready: Spectra,                       # Prepared spectra
@@ -89,7 +93,7 @@ def plot_star(
     "A spectrum under its reconstruction"
     detectors = ready.grid.detectors
     n = len(detectors)
-    fig = Drawn(figsize=(11, 7 / 3 * n), layout='constrained')
+    fig = Drawn(figsize=(_WIDTH, _HEIGHT * n), layout='constrained')
     axs = fig.subplots(2 * n, 1, height_ratios=[3, 1] * n)
     seen = ready.ivar[i] > 0
     flux = np.where(seen, ready.flux[i], np.nan)
@@ -104,9 +108,9 @@ def plot_star(
             look = attention[pixels] / max(attention.max(), 1e-9)
             top.plot(wave, limits[0] + _LOOK_HEIGHT * (high - low) * look, c=GREEN, lw=0.6, label='attention')
         _draw_flux(top, wave, flux[pixels], recon[i, pixels], marks, limits)
-        top.text(0.005, 0.06, f'{name} detector', transform=top.transAxes, fontsize=8, color=GREY)
+        top.text(0.005, 0.06, f'{name} detector', transform=top.transAxes, fontsize=9, color=GREY)
         _draw_residual(axs[2 * k + 1], wave, sigma[pixels])
-    fig.legend(*axs[0].get_legend_handles_labels(), loc='outside upper right', fontsize=8, ncols=3)
+    fig.legend(*axs[0].get_legend_handles_labels(), loc='outside upper right', fontsize=9, ncols=3)
     axs[-1].set_xlabel('wavelength (Å, vacuum, rest frame)')
     return fig
 
@@ -135,15 +139,15 @@ _REAL = 'real'
 
 def _draw_ordinary(ax, xy, teff):
     "Ordinary stars, coloured by temperature where it is known"
-    points = ax.scatter(*xy.T, c=np.log10(teff), s=10, cmap='viridis_r', label=_ORDINARY)
+    points = ax.scatter(*xy.T, c=np.log10(teff), s=10, cmap='viridis', label=_ORDINARY)
     if np.isfinite(teff).any():
-        ax.figure.colorbar(points, ax=ax, label='log10 of Teff (K)')
+        ax.figure.colorbar(points, ax=ax, label='log10 of Teff (K): hot stars are bright')
 
 def _draw_real(ax, xy, names):
     "Real stars, with their names"
     ax.scatter(*xy.T, s=120, marker='*', c='k', linewidths=1, label=_REAL)
     for (x, y), name in zip(xy, names):
-        ax.annotate(name, (x, y), xytext=(6, 4), textcoords='offset points', fontsize=7)
+        ax.annotate(name, (x, y), xytext=(6, 4), textcoords='offset points', fontsize=8)
 
 def _in_a_plane(x):
     "Points (N,L) in the two directions in which they spread most (N,2); zeros where there are not two"
@@ -167,7 +171,7 @@ def plot_latents(
     teff = _column(meta, 'teff', np.nan).astype(float)
     names = _column(meta, 'apogee_id', '')
     group = meta.group.fillna('').astype(str).to_numpy() if 'group' in meta else np.full(len(meta), _ORDINARY)
-    fig = Drawn(figsize=(9, 5), layout='constrained')
+    fig = Drawn(figsize=(7, 4.2), layout='constrained')
     ax = fig.subplots()
     _draw_ordinary(ax, xy[group == _ORDINARY], teff[group == _ORDINARY])
     others = sorted(set(group) - {_ORDINARY})
@@ -179,7 +183,7 @@ def plot_latents(
             marker = _MARKERS[k % len(_MARKERS)]
             ax.scatter(*xy[these].T, s=45, marker=marker, c=f'C{k}', linewidths=1, label=name)
     ax.set(xlabel='first principal component of the latents', ylabel='second principal component')
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=8)
     return fig
 
 # %% ../nbs/08e_report.ipynb #cd552372
