@@ -19,6 +19,7 @@ import pandas as pd
 from astropy import units
 from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.table import Table
+from pyarrow import default_memory_pool, parquet
 
 from stellar_gen.crossmatch import crossmatch, id_to_position, propagate
 
@@ -109,11 +110,11 @@ def matched(how, left, right):
 
 def one(how, folder):
     "Run one method in this process; print what it did"
-    left, right = (pd.read_parquet(folder / f'{side}.parquet') for side in ('left', 'right'))
-    true = len(np.intersect1d(left.star, right.star))
+    left, right = (read(folder / f'{side}.parquet') for side in ('left', 'right'))
     start, cpu = time.perf_counter(), time.process_time()
     found = matched(how, left, right)
     took = dict(seconds=time.perf_counter() - start, cpu=time.process_time() - cpu, peak=peak_mib())
+    true = len(np.intersect1d(left.star, right.star))
     print(json.dumps(took | judged(*found, true)))
 
 
@@ -122,6 +123,13 @@ def measured(how, folder):
     command = [sys.executable, __file__, '--one', how, '--data', folder]
     runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(RUNS)]
     return min(map(json.loads, runs), key=lambda run: run['seconds'])
+
+
+def read(path):
+    "A table, without what reading it took: peak memory shall be that of the table and of the match"
+    frame = parquet.read_table(path, use_threads=False).to_pandas(split_blocks=True, self_destruct=True)
+    default_memory_pool().release_unused()
+    return frame
 
 
 def write(folder, left, right):
