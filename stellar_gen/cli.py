@@ -286,6 +286,8 @@ def ingest(
     quiet: Quiet = False,
 ):
     "Put FITS files of APOGEE or of another survey, or a catalog, into a store; run again, it completes it."
+    from stellar_gen.data.files import _printable
+    from stellar_gen.data.mmu import spectra_files
     from stellar_gen.data.store import _NothingGood, ingest
     _apart(inputs, out)
     paths = [path.absolute() for path in inputs] if scheduler else inputs  # workers may be in another folder
@@ -296,8 +298,10 @@ def ingest(
         _complain_of(error.lines, len(error.lines))
         _complain(f'{out}: is not made, because none of {len(error.lines):,} files or spectra is good')
         raise typer.Exit(1) from None
-    failed = len(store.failed)
-    _complain_of(store.failed.error.tolist(), failed + len(store))
+    asked = tuple(_printable(path) for files in spectra_files(paths) for path in files)
+    lines = store.failed.error[store.failed.path.map(lambda name: name.startswith(asked)).astype(bool)].tolist()
+    failed = len(lines)
+    _complain_of(lines, failed + len(store))
     _say(quiet, f'{out}: {len(store):,} spectra' + (f', {failed:,} files or spectra not' if failed else ''))
     if failed:
         raise typer.Exit(1)
@@ -1089,6 +1093,18 @@ def _votes(path):
         _check_votes(votes)
     return votes
 
+@contextmanager
+def _new_folder(path):
+    "A folder to write into; if it is new, and nothing comes of it, it goes again"
+    new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if new and not any(path.iterdir()):
+            path.rmdir()
+        raise
+
 @app.command()
 def report(
     inputs: Annotated[List[Path], typer.Argument(
@@ -1123,8 +1139,7 @@ def report(
     spectra = SpectraStore(store)
     voted = _votes(votes)
     known = read_scores(scores, _star_names(spectra.meta)) if scores else None
-    out.mkdir(parents=True, exist_ok=True)
-    with _about(store):
+    with _new_folder(out), _about(store):
         found = write_report(page, loaded, spectra, show=stars or (), top=top, rows=rows, votes=voted, scores=known)
     write_table(found.sort_values('rank'), table, _DIGITS)
     _say(quiet, f'{page}: {len(found):,} spectra, {int(found.flag.sum()):,} flagged')
@@ -1185,8 +1200,9 @@ def explore(
 # %% ../nbs/09_cli.ipynb #82fd6486
 _INTRO = (
     'A variational autoencoder learned {n:,} simulated stars. Below it meets {real} real spectra of the survey APOGEE, '
-    '{held_out} simulated stars it has never seen, and {odd} that were made odd on purpose. Real stars stand out for '
-    'what simulated ones do not have: molecules in all their detail, and the habits of a real instrument.'
+    '{held_out} simulated stars it has never seen, and {odd} that were made odd on purpose. Where real stars '
+    'stand out, it is for what simulated ones do not have: molecules in all their detail, and the habits of a real '
+    'instrument.'
 )
 
 def _learned(spectra, epochs, seed, device, quiet):

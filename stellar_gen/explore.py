@@ -23,7 +23,7 @@ import pandas as pd
 from filelock import FileLock
 
 from .anomaly.measures import INDICATORS
-from .anomaly.scoring import MOST_EXPLAINED, score, with_flags
+from .anomaly.scoring import flag, MOST_EXPLAINED, score, with_flags
 from .classify.labels import transform_of
 from .data.core import _texts, APOGEE, Spectra
 from .data.files import _line, _printable, read_spectra, whole
@@ -157,7 +157,8 @@ def _tell_unmatched(file: str, row: np.ndarray, spectra: int) -> None:
     if not found:
         raise ValueError(f'{file}: none of its {len(row):,} stars is in the store: {_SCORED_ANEW}')
     if found < len(row):
-        warnings.warn(f'{file}: {len(row) - found:,} of its {len(row):,} rows are of no star in the store')
+        warnings.warn(f'{file}: {len(row) - found:,} of its {len(row):,} rows are of no star in the store, '
+                      'or of one that has a row already')
     if found < spectra:
         warnings.warn(f'{file}: {spectra - found:,} of the {spectra:,} spectra in the store have no row in it')
 
@@ -172,7 +173,7 @@ def read_scores(
     _check_table(_printable(path), table)
     row = _rows_of(names, _texts(table.apogee_id).tolist())
     _tell_unmatched(_printable(path), row, len(names))
-    empty = dict(flag=False, cause='', kind='', reason='', snr=np.nan, chi2=np.nan)
+    empty = dict(flag=flag(table.p_value), cause='', kind='', reason='', snr=np.nan, chi2=np.nan)
     table = table.assign(**{name: value for name, value in empty.items() if name not in table}, row=row)[row >= 0]
     texts = [name for name in ('cause', 'kind', 'reason') if name in table]
     return table.assign(**{name: table[name].fillna('').astype(str) for name in texts}).reset_index(drop=True)

@@ -554,7 +554,12 @@ def _of_all(scores: pd.DataFrame, n: int) -> pd.DataFrame:
     rows = scores['row'] if 'row' in scores else np.arange(n)
     table = scores.drop(columns='row', errors='ignore').set_axis(rows).reindex(range(n))
     table.loc[~table.index.isin(rows), 'reason'] = 'not in the table of scores'
-    return with_flags(table.fillna({name: value for name, value in _EMPTY.items() if name in table}), _FDR)
+    flagged = table.get('flag', pd.Series(dtype=bool)).fillna(False).astype(bool)
+    table = with_flags(table.fillna({name: value for name, value in _EMPTY.items() if name in table}), _FDR)
+    if other := int((flagged != table.flag.reindex(flagged.index)).sum()):
+        warnings.warn(f'{other:,} stars are flagged otherwise in the table of scores: '
+                      f'the page flags at {_FDR:.0%} false discoveries of the stars that the table has')
+    return table
 
 def _with_latents(model: TrainedModel, spectra: Any, scores: pd.DataFrame, rows: Sequence[int]) -> pd.DataFrame:
     "Scores with the latents of some stars, unless latents are there"
