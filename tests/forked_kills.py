@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are killed in a copy of this one, which needs os.fork'),
 ]
 CALLS = 'replace', 'rename', 'unlink', 'remove', 'rmdir', 'mkdir', 'fsync'  # of `os`, and `_exchange`
-MOST = 12       # windows of a scenario that are tried, evenly spread; all of them where STELLAR_GEN_ALL_KILLS is set
+MOST = 10       # windows of a scenario that are tried, evenly spread; all of them where STELLAR_GEN_ALL_KILLS is set
 PATIENCE = 240  # seconds for what never takes as long
 COMMAND = str(Path(sys.executable).with_name('stellar_gen'))
 TINY = dict(latent=2, channels=8, heads=8, hidden=16, coefs=8)
@@ -223,7 +223,7 @@ def test_ingest_goes_on(tmp_path):
         lambda place: None, run, lambda place: 'new' if is_store(place / 'st') and tree(place / 'st') == whole else None,
         {'st'}, begins=None)
     kills = check(scenario, tmp_path / 'kills')
-    assert kills >= 10
+    assert kills >= 8
     print(f'ingest: {kills} kills')
 
 
@@ -350,7 +350,7 @@ def test_results_in_parts_go_on(tmp_path):
             return None
         return 'new' if pd.read_csv(place / 't.csv').chi2.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] else 'wrong'
     kills = check(Scenario(lambda place: None, run, value, {'t.csv'}, begins=None), tmp_path / 'kills')
-    assert kills >= 10
+    assert kills >= 8
     print(f'parts: {kills} kills')
 
 

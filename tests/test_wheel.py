@@ -14,7 +14,7 @@ ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
 OTHER = 'STELLAR_GEN_PYTHON'  # in this variable, where it is set: another Python to install the wheel for
-LESSONS = ('tour', '00ca_columns', '08c_packed')  # quick ones
+LESSONS = ('tour', '08c_packed')  # quick ones
 
 
 def sh(*args, **kwargs):
