@@ -399,7 +399,7 @@ def by_mkdocs(toc):
 
 
 def main():
-    gc.disable()  # garbage of a minute is small, and looking for it takes as long as making the pages
+    gc.disable()  # looking for garbage takes as long as making the pages, and frees little
     logging.basicConfig(format='%(message)s')  # mkdocs says there which links are broken
     warnings.simplefilter('ignore')
     process()
@@ -416,7 +416,7 @@ def main():
     where = DOCS.relative_to(ROOT)
     print(f'{count} pages in {where}, by {by}: open {where}/index.html, or for the search run '
           f'`python -m http.server -d {where}` and open http://localhost:8000')
-    gc.freeze()  # IPython collects once a lesson as Python ends, which were a minute of looking at all objects
+    gc.freeze()  # at the end of Python, IPython collects once a lesson: a minute, if all objects were looked at
 
 
 if __name__ == '__main__':
