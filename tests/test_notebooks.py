@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import forkserver
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -20,7 +21,7 @@ def run(notebook, root, method):
     os.chdir(root)
     multiprocessing.set_start_method(method, force=True)  # as in a program of its own
     said = io.StringIO()
-    with contextlib.redirect_stderr(said):
+    with contextlib.redirect_stderr(said), patch('matplotlib.interactive'):  # else each figure is drawn twice
         ok, _ = test_nb(notebook, skip_flags=LEFT_OUT, basepath=root)
     get_reusable_executor().shutdown(kill_workers=True)  # joblib's workers, for which the process would wait for ever
     return ok, said.getvalue()

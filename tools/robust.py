@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.resolve()
 SEEDERS = {'default_rng', 'manual_seed'}
 SKIPPED = {'slow', 'cuda'}
-THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
+THREAD_VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'NUMBA_NUM_THREADS')
 ANSWER = '-- answer: '  # begins the line in which a process says how its notebook ended
 
 

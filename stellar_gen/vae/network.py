@@ -110,7 +110,10 @@ class AttentionPool(nn.Module):
         super().__init__()
         self.score = nn.Linear(channels, heads, bias=False)
         self.position = nn.Parameter(torch.zeros(n, 1, heads))
-        self.value = nn.Parameter(torch.randn(n, channels, heads) / channels**.5)
+        value = torch.empty(n, channels, heads)
+        if not value.is_meta:  # there is nothing to draw, and asking for it loads torch's compiler: a second
+            value.normal_().div_(channels**.5)
+        self.value = nn.Parameter(value)
 
     def weights(
         self,
@@ -264,7 +267,7 @@ class Decoder(nn.Module):
         self.spread = nn.Linear(coefs, stride * steps, bias=False)
         self.draw = nn.ConvTranspose1d(stride, 1, stride, stride, bias=False)
         with torch.no_grad():
-            self.draw.weight[:, 0] = torch.eye(stride)  # a step's features are its pixels, to begin with
+            self.draw.weight.zero_()[:, 0].fill_diagonal_(1)  # a step's features are its pixels, to begin with
         self.mean = nn.Parameter(torch.zeros(n_pix))
         self.log_scatter = nn.Parameter(torch.full((n_pix,), np.log(_SCATTER_START))) if scatter else None
         self.register_buffer('information', torch.ones(n_pix))  # ivar times flux squared, relative to its mean
