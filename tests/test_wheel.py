@@ -4,33 +4,36 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
+
+from wheel_environment import Environment, build, built, sh
 
 ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
 OTHER = 'STELLAR_GEN_PYTHON'  # in this variable, where it is set: another Python to install the wheel for
-LESSONS = ('tour', '08c_packed')  # quick ones
-
-
-def sh(*args, **kwargs):
-    "What a command that succeeds prints"
-    r = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kwargs)
-    assert r.returncode == 0, f'{args}\n{r.stdout[-2000:]}{r.stderr[-2000:]}'
-    return r.stdout
+READY = 'STELLAR_GEN_WHEEL'   # in this one, where it is set: a folder of `tools/wheel_environment.py`, with wheel and environment
+LESSON = 'tour'  # the one that people run first
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    from conftest import ROOT
-    out = tmp_path_factory.mktemp('dist')
-    sh(sys.executable, '-m', 'build', '--wheel', '--outdir', out, ROOT)
-    made, = out.glob('*.whl')
-    return made
+def folder(tmp_path_factory):
+    "Of the wheel and its environment, which is gone after the tests: it takes gigabytes"
+    if READY in os.environ:
+        yield Path(os.environ[READY]).resolve()
+        return
+    made = tmp_path_factory.mktemp('wheel')
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope='module')
+def wheel(folder):
+    return built(folder) if READY in os.environ else build(folder)
 
 
 def test_wheel_holds_the_package_alone(root, wheel):
@@ -56,36 +59,14 @@ def test_wheel_describes_itself(wheel):
     assert not re.findall(r'\]\((?!https?://)[^)]*\)', meta.get_payload()), 'links that lead nowhere on a package index'
 
 
-class Environment:
-    "An environment of a Python that has what is installed into it and nothing else, and a folder to work in"
-    def __init__(self, base, folder):
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'VIRTUAL_ENV', 'MPL'))}
-        self.programs = folder / 'env' / 'bin'
-        self.away = folder / 'away'
-        self.away.mkdir()
-        sh(base, '-m', 'venv', folder / 'env', env=self.env)
-        self.run('python', '-m', 'pip', 'install', '-q', '-U', 'pip')  # which takes two thirds of the time of an older one
-
-    def run(self, program, *args, cwd=None):
-        return sh(self.programs / program, *args, cwd=cwd or self.away, env=self.env).strip()
-
-    def install(self, requirement):
-        from conftest import ROOT
-        options = ['-q', '--no-compile', '--disable-pip-version-check', '-c', ROOT / 'constraints.txt']
-        self.run('python', '-m', 'pip', 'install', *options, requirement)
-
-    def has(self, module):
-        return self.run('python', '-c', f'import importlib.util as u; print(u.find_spec("{module}") is not None)') == 'True'
-
-
 @pytest.fixture(scope='module')
-def installed(tmp_path_factory, wheel):
-    "The wheel in an environment of its own, which is gone after the tests: it takes gigabytes"
-    folder = tmp_path_factory.mktemp('installed')
-    here = Environment(os.environ.get(OTHER, sys.executable), folder)
-    here.install(wheel)
-    yield here
-    shutil.rmtree(folder)
+def installed(folder, wheel):
+    "The wheel in an environment of its own"
+    here = Environment(folder)
+    if READY not in os.environ:
+        here.make(os.environ.get(OTHER, sys.executable))
+        here.install(wheel)
+    return here
 
 
 def scores_a_star(here, *models):
@@ -105,15 +86,14 @@ def test_wheel_installs_and_scores(installed):
     scores_a_star(installed, 'apogee-16', 'model')
 
 
-def test_wheel_installs_and_runs_lessons(root, wheel, installed):
+def test_wheel_installs_and_runs_a_lesson(root, wheel, installed):
     "In the same environment, which the extra `notebooks` completes: in Jupyter, from top to bottom, without developers' tools"
     installed.install(f'{wheel}[notebooks]')
     assert not any(map(installed.has, ('nbdev', 'execnb', 'hypothesis', 'pytest')))
     assert (installed.programs / 'jupyter-lab').is_file()
-    lessons = [root / 'nbs' / f'{name}.ipynb' for name in LESSONS]
-    installed.run('jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', installed.away, *lessons)
-    for p in lessons:
-        cells = json.loads((installed.away / p.name).read_text())['cells']
-        code = [c for c in cells if c['cell_type'] == 'code' and ''.join(c['source']).strip()]
-        assert all(c['execution_count'] for c in code), p.name
-    assert '"image/png"' in (installed.away / f'{LESSONS[0]}.ipynb').read_text(), 'figures are not shown'
+    lesson = root / 'nbs' / f'{LESSON}.ipynb'
+    installed.run('jupyter', 'nbconvert', '--to', 'notebook', '--execute', '--output-dir', installed.away, lesson)
+    text = (installed.away / lesson.name).read_text()
+    code = [c for c in json.loads(text)['cells'] if c['cell_type'] == 'code' and ''.join(c['source']).strip()]
+    assert all(c['execution_count'] for c in code)
+    assert '"image/png"' in text, 'figures are not shown'
