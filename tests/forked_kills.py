@@ -2,6 +2,7 @@
 
 Every window must leave the old, the new, or what the next run completes; and the next run leaves nothing but the new.
 """
+import gc
 import hashlib
 import http.server
 import itertools
@@ -14,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +30,24 @@ CALLS = 'replace', 'rename', 'unlink', 'remove', 'rmdir', 'mkdir', 'fsync'  # of
 MOST = 10       # windows of a scenario that are tried, evenly spread; all of them where STELLAR_GEN_ALL_KILLS is set
 PATIENCE = 240  # seconds for what never takes as long
 COMMAND = str(Path(sys.executable).with_name('stellar_gen'))
+LOADED_LATE = ('accelerate', 'bokeh.embed', 'bokeh.plotting', 'pydantic', 'sklearn.linear_model', 'sklearn.mixture',
+               'sklearn.model_selection', 'sklearn.neighbors', 'torch._dynamo', 'zuko')  # within functions
 TINY = dict(latent=2, channels=8, heads=8, hidden=16, coefs=8)
+
+
+def load_all() -> None:
+    "Load all that a command loads, once and not in each copy of this process"
+    from docs import rooms
+    for room in rooms():
+        import_module(f'stellar_gen.{room}')
+    for module in LOADED_LATE:
+        import_module(module)
+    gc.freeze()  # none of it is garbage, and looking for garbage there would copy it
+
+
+@pytest.fixture(scope='module', autouse=True)
+def loaded():
+    load_all()
 
 
 def in_a_copy(work: Callable) -> int:
@@ -369,8 +388,8 @@ def test_report_is_old_or_new(tmp_path):
         page = (place / 'report.html').read_text(encoding='utf-8')
         return 'new' if 'the new one' in page and page.rstrip().endswith('</html>') else page
     scenario = Scenario(lambda place: (place / 'report.html').write_text('old'), run, value, {'report.html'})
-    kills = check(scenario, tmp_path, most=5)
-    assert kills >= 4
+    kills = check(scenario, tmp_path, most=3)
+    assert kills >= 3
     print(f'report: {kills} kills')
 
 

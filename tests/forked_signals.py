@@ -12,13 +12,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from forked_kills import in_a_copy, watch
+from forked_kills import in_a_copy, load_all, watch
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals are sent to a copy of this process, which needs os.fork'),
@@ -26,8 +25,6 @@ pytestmark = [
 SIGNALS = {signal.SIGTERM: 'terminated', signal.SIGINT: 'interrupted'}
 MOMENTS = .1, .5, .9  # of the calls that a command makes
 NOBODY = 65534        # a user who owns nothing
-LOADED_LATE = ('accelerate', 'bokeh.plotting', 'pydantic', 'sklearn.linear_model', 'sklearn.mixture', 'sklearn.model_selection',
-               'sklearn.neighbors', 'zuko')  # within functions
 
 
 class Command(NamedTuple):
@@ -51,17 +48,6 @@ COMMANDS = dict(
     generate=Command(lambda given, out: ['--n', 3, '--out', out], 'made'),
     report=Command(lambda given, out: [given / 'small', '--top', 0, '--out', out], 'page', 'page'),
 )
-
-
-def load_all():
-    "Load all that a command loads, once and not in each copy"
-    from docs import rooms
-    from stellar_gen.model import load_model
-    load_model('apogee-16')
-    for room in rooms():
-        import_module(f'stellar_gen.{room}')
-    for module in LOADED_LATE:
-        import_module(module)
 
 
 @pytest.fixture(scope='module')
