@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 GOOD, BROKEN = 60, 200
-KILLS = 20
+KILLS = 10
 
 
 def tree(folder):
@@ -36,7 +36,7 @@ def files(tmp_path_factory):
 
 
 def test_killed_ingest_is_completed(files, tmp_path):
-    "Twenty kills at random moments, each followed by a second run: every store is the undisturbed one, byte for byte"
+    "Ten kills at random moments, each followed by a second run: every store is the undisturbed one, byte for byte"
     from stellar_gen.data import SpectraStore, ingest, is_store
 
     def run(out):
@@ -101,7 +101,7 @@ def nested(path, spectra):
 
 
 def test_killed_ingest_of_a_catalog_is_completed(tmp_path, monkeypatch):
-    "Ten kills at random moments, each followed by a second run: every store has each star of the catalog once"
+    "Six kills at random moments, each followed by a second run: every store has each star of the catalog once"
     from stellar_gen.data import SpectraStore, concat, ingest, is_store, sample_spectra
     monkeypatch.setattr('stellar_gen.data.mmu._ROWS', 3)
     star = sample_spectra()[1]
@@ -119,7 +119,7 @@ def test_killed_ingest_of_a_catalog_is_completed(tmp_path, monkeypatch):
     whole = tree(tmp_path / 'whole')
     rng = np.random.default_rng(0)
     held = []
-    for k in range(KILLS // 2):
+    for k in range(6):
         out = tmp_path / f'{k}'
         child = multiprocessing.get_context('fork').Process(target=run, args=(out,))
         child.start()
