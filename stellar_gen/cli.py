@@ -67,6 +67,10 @@ def _say(quiet, text):
     if not quiet:
         typer.echo(text, err=True)
 
+def _spectra(n):
+    "A number of spectra, in words"
+    return '1 spectrum' if n == 1 else f'{n:,} spectra'
+
 def _complain(text):
     "A line about what went wrong"
     typer.echo(f'stellar_gen: {text}', err=True)
@@ -247,7 +251,7 @@ def _new_stars(out, inputs, overwrite):
     if overwrite or not out.is_file() or not out.stat().st_size:
         return
     if others := _strangers(out, inputs):
-        raise FileExistsError(f'{out}: exists already, with {others:,} spectra that are not among these; '
+        raise FileExistsError(f'{out}: exists already, with {_spectra(others)} not among these; '
                               'choose another --out or give --overwrite')
 
 def _one_of(option, given, known):
@@ -302,7 +306,7 @@ def ingest(
     lines = store.failed.error[store.failed.path.map(lambda name: name.startswith(asked)).astype(bool)].tolist()
     failed = len(lines)
     _complain_of(lines, failed + len(store))
-    _say(quiet, f'{out}: {len(store):,} spectra' + (f', {failed:,} files or spectra not' if failed else ''))
+    _say(quiet, f'{out}: {_spectra(len(store))}' + (f', {failed:,} files or spectra not' if failed else ''))
     if failed:
         raise typer.Exit(1)
 
@@ -809,7 +813,7 @@ def _check_table(model, inputs, out, command, overwrite):
     _new_table(out, command, overwrite)
     _new_stars(out, inputs, overwrite)
     if all(is_store(path) and not len(SpectraStore(path)) for path in inputs):
-        raise ValueError(f'{inputs[0]}: there are no spectra in it')
+        raise ValueError(f'{inputs[0]}: there are no spectra in it: fill it with `ingest` or `simulate`')
 
 def _write(table, bad, out, done, quiet, kept):
     "Write the table and say so; the exit status tells whether anything is missing"
@@ -820,7 +824,7 @@ def _write(table, bad, out, done, quiet, kept):
     kept.remove()
     if some:
         flagged = f', {int(table.flag.sum()):,} flagged' if 'flag' in table else ''
-        _say(quiet, f'{out}: {len(table):,} spectra {done}{flagged}' + (f'; {bad:,} not {done}' if bad else ''))
+        _say(quiet, f'{out}: {_spectra(len(table))} {done}{flagged}' + (f'; {bad:,} not {done}' if bad else ''))
     elif out.exists():
         _complain(f'{out}: is of an earlier run and was left as it was; nothing was {done} now')
     elif bad > 1:
@@ -947,7 +951,7 @@ def score(
     from stellar_gen.anomaly.scoring import checked_reference, with_flags
     from stellar_gen.anomaly.survey import score_by_folds
     if calibrate and scheduler:
-        raise ValueError('--calibrate trains on this machine: leave --scheduler out, or calibrate beforehand')
+        raise ValueError('--calibrate makes five models here: leave --scheduler out, or calibrate beforehand')
     if calibrate:
         _check_one_store(inputs, '--calibrate needs one store, whose stars judge each other',
                          f'score {model} STORE --calibrate --out {out}')
@@ -1142,7 +1146,7 @@ def report(
     with _new_folder(out), _about(store):
         found = write_report(page, loaded, spectra, show=stars or (), top=top, rows=rows, votes=voted, scores=known)
     write_table(found.sort_values('rank'), table, _DIGITS)
-    _say(quiet, f'{page}: {len(found):,} spectra, {int(found.flag.sum()):,} flagged')
+    _say(quiet, f'{page}: {_spectra(len(found))}, {int(found.flag.sum()):,} flagged')
 
 # %% ../nbs/09_cli.ipynb #0c4f50d6
 _PORT = 5006  # if nothing else listens there

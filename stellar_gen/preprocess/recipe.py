@@ -219,8 +219,8 @@ def _warn_unmasked(counts: np.ndarray) -> None:
     if without or empty >= _EMPTY:
         what = 'no bitmask' if without else 'no bit set in the bitmask'
         warnings.warn(f'{what} of {without + empty:,} of {spectra:,} spectra: sky lines and bad pixels are not masked, '
-                      'and normal stars will look odd; give Spectra a bitmask: the bits of the files, or 1 where a '
-                      'pixel is bad', UnmaskedWarning, stacklevel=4)
+                      'and normal stars will look odd; spectra need a bitmask: the bits of their files, or 1 '
+                      'where a pixel is bad', UnmaskedWarning, stacklevel=4)
 
 # %% ../../nbs/02b_recipe.ipynb #1055d60f
 _SMALLEST_MOVE = 10.  # km/s
