@@ -42,15 +42,37 @@ def listening(context):
     return tab, odd
 
 
-@pytest.fixture
-def tab(browser, reports):
-    context = browser.new_context(viewport=WIDE, accept_downloads=True)
-    tab, odd = listening(context)
+def opened(browser, reports):
+    "The first report in a context of its own, which knows no votes"
+    tab, odd = listening(browser.new_context(viewport=WIDE, accept_downloads=True))
     tab.goto(f'file://{reports[0] / "one.html"}')
     tab.wait_for_selector(READY, timeout=2 * SOON)
+    return tab, odd
+
+
+@pytest.fixture
+def tab(browser, reports):
+    "For tests that change what the page knows"
+    tab, odd = opened(browser, reports)
     yield tab
     assert not odd, odd[:5]
-    context.close()
+    tab.context.close()
+
+
+@pytest.fixture(scope='module')
+def page(browser, reports):
+    tab, odd = opened(browser, reports)
+    yield tab, odd
+    tab.context.close()
+
+
+@pytest.fixture
+def one_tab(page):
+    "One tab for tests that only look, as if it had been opened just now: to open it takes longest"
+    tab, odd = page
+    tab.evaluate('choose(tableOrder()[0]), scrollTo(0, 0), document.activeElement.blur()')
+    yield tab
+    assert not odd, odd[:5]
 
 
 def ids(tab):
@@ -58,16 +80,16 @@ def ids(tab):
     return tab.evaluate('Array.from(column("apogee_id"))')
 
 
-def test_first_screen_answers(tab, reports):
+def test_first_screen_answers(one_tab, reports):
     "How many, which, how sure, why: without scrolling, and as the scores say"
     scores = reports[1]
-    assert tab.locator('h1').inner_text() == f'{scores.flag.sum()} of {len(scores)} stars do not fit'
+    assert one_tab.locator('h1').inner_text() == f'{scores.flag.sum()} of {len(scores)} stars do not fit'
     oddest = scores.sort_values('rank').apogee_id.tolist()[:5]
-    assert [tab.locator('.oddity b').nth(k).inner_text() for k in range(5)] == oddest
+    assert [one_tab.locator('.oddity b').nth(k).inner_text() for k in range(5)] == oddest
     for heading in ('The oddest', 'How sure is that?', 'Why?'):
-        box = tab.get_by_role('heading', name=heading).bounding_box()
+        box = one_tab.get_by_role('heading', name=heading).bounding_box()
         assert box['y'] < WIDE['height'], heading
-    assert tab.locator('#name').inner_text() == oddest[0]
+    assert one_tab.locator('#name').inner_text() == oddest[0]
 
 
 def test_search_filter_and_sort(tab, reports):
@@ -95,15 +117,15 @@ def test_a_star_is_chosen_in_the_table_and_by_keys(tab):
     assert '#row=' in tab.url
 
 
-def test_the_spectrum_is_that_of_the_star(tab, survey):
+def test_the_spectrum_is_that_of_the_star(one_tab, survey):
     "Unpacked in the page as in the library, and drawn"
     from stellar_gen.model import load_model, reconstruct
-    row = tab.evaluate('column("row")[0]')
-    tab.wait_for_function('parts.stars[0].data.flux.some(f => f < 0.95)')
+    row = one_tab.evaluate('column("row")[0]')
+    one_tab.wait_for_function('parts.stars[0].data.flux.some(f => f < 0.95)')
     ready, recon, _ = reconstruct(load_model('apogee-16'), survey[[row]])
     pixels = next(iter(ready.grid.detectors.values()))
     seen = ready.ivar[0, pixels] > 0
-    flux = np.array(tab.evaluate('Array.from(parts.stars[0].data.flux, f => Number.isNaN(f) ? null : f)'), float)
+    flux = np.array(one_tab.evaluate('Array.from(parts.stars[0].data.flux, f => Number.isNaN(f) ? null : f)'), float)
     assert (np.isfinite(flux) == seen).all()
     off = (flux - ready.flux[0, pixels])[seen] * ready.ivar[0, pixels][seen]**.5
     assert np.abs(off).max() < .1
@@ -136,23 +158,23 @@ def test_a_line_is_measured_as_the_library_does(tab):
     assert lower < width
 
 
-def test_lines_are_named_as_by_the_library(tab, survey):
+def test_lines_are_named_as_by_the_library(one_tab, survey):
     "A star that shines in hydrogen has its series named, with the residuals that the library finds; and its p is no wonder"
     from stellar_gen.model import load_model, reconstruct
     from stellar_gen.views import known_lines, line_residuals
-    row = tab.evaluate('column("row")[0]')
+    row = one_tab.evaluate('column("row")[0]')
     assert survey.meta.anomaly[row] == 'emission'
-    tab.wait_for_function('parts.stars[0].data.flux.some(f => f < 0.95)')
+    one_tab.wait_for_function('parts.stars[0].data.flux.some(f => f < 0.95)')
     ready, recon, _ = reconstruct(load_model('apogee-16'), survey[[row]])
     residual = (ready.flux[0] - recon[0]) * ready.ivar[0]**.5
     lines = known_lines(ready.wave)
     expected = dict(zip((line for line, _ in lines), line_residuals(ready.wave, residual, lines)))
-    wave, odd = (tab.evaluate(f'parts.lines.flatMap(lines => Array.from(lines.data.{name}))') for name in ('wave', 'odd'))
+    wave, odd = (one_tab.evaluate(f'parts.lines.flatMap(lines => Array.from(lines.data.{name}))') for name in ('wave', 'odd'))
     alike = np.isclose([expected[line] for line in wave], odd, rtol=.05, atol=.5)
     assert alike.mean() > .95  # but for lines at the edges of detectors
-    shown = tab.evaluate('parts.lines.flatMap(lines => Array.from(lines.data.text)).filter(text => text)')
+    shown = one_tab.evaluate('parts.lines.flatMap(lines => Array.from(lines.data.text)).filter(text => text)')
     assert sum(name.startswith('H Br') for name in shown) >= 8, shown
-    assert 'p < 1e-6' in tab.locator('#facts').inner_text()
+    assert 'p < 1e-6' in one_tab.locator('#facts').inner_text()
 
 
 def test_zooming_shows_more_names(tab):
@@ -243,15 +265,15 @@ def test_links_lead_to_the_star(tab):
     assert {rel for _, _, rel in (simbad, survey, aladin)} == {'noopener noreferrer'}
 
 
-def test_hovering_shows_the_star(tab):
-    see_tooltip(tab)
+def test_hovering_shows_the_star(one_tab):
+    see_tooltip(one_tab)
 
 
-def test_a_star_without_spectrum_names_the_command(tab):
-    tab.evaluate('choose([...Array(stars()).keys()].find(i => !spectra[column("row")[i]]))')
-    assert tab.locator('#without').is_visible() and not tab.locator('#with').is_visible()
-    row = tab.evaluate('column("row")[parts.source.selected.indices[0]]')
-    assert tab.locator('#command').inner_text().endswith(f'--star {row}')
+def test_a_star_without_spectrum_names_the_command(one_tab):
+    one_tab.evaluate('choose([...Array(stars()).keys()].find(i => !spectra[column("row")[i]]))')
+    assert one_tab.locator('#without').is_visible() and not one_tab.locator('#with').is_visible()
+    row = one_tab.evaluate('column("row")[parts.source.selected.indices[0]]')
+    assert one_tab.locator('#command').inner_text().endswith(f'--star {row}')
 
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
@@ -293,11 +315,11 @@ def test_pages_of_cells(browser, survey, tmp_path):
     tab.context.close()
 
 
-def test_small_probabilities_are_not_called_zero(tab):
+def test_small_probabilities_are_not_called_zero(one_tab):
     "Of every star that has one; and none is told that no calibration can know"
-    column = tab.evaluate('parts.table.columns.filter(c => c.visible).findIndex(c => c.field === "p_value")')
-    shown = tab.evaluate(f'''[...document.querySelectorAll("*")].flatMap(e => e.shadowRoot ?
+    column = one_tab.evaluate('parts.table.columns.filter(c => c.visible).findIndex(c => c.field === "p_value")')
+    shown = one_tab.evaluate(f'''[...document.querySelectorAll("*")].flatMap(e => e.shadowRoot ?
         [...e.shadowRoot.querySelectorAll(".slick-row")].map(r => r.children[{column}].textContent) : [])''')
-    assert tab.locator('.slick-row').count() > 10
+    assert one_tab.locator('.slick-row').count() > 10
     assert '< 1e-6' in shown
     assert all(text == '< 1e-6' or float(text) >= 1e-6 for text in shown)

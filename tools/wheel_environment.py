@@ -78,12 +78,13 @@ def built(
 
 
 def main(folder: Path, python: str) -> None:
-    "Build the wheel and install it"
+    "Build the wheel and install it; what most commands import is compiled"
     folder.mkdir(parents=True, exist_ok=True)
     wheel = build(folder)
     environment = Environment(folder)
     environment.make(python)
     environment.install(wheel)
+    environment.run('python', '-c', 'import stellar_gen.anomaly.survey, stellar_gen.cli, stellar_gen.report, torch._dynamo')
 
 
 if __name__ == '__main__':
