@@ -16,7 +16,7 @@ ASSETS = 17
 EXTRAS = {'notebooks', 'maps', 'explain', 'flows', 'big', 'interop', 'hub', 'onnx', 'track', 'access', 'explore', 'docs', 'dev'}
 PYTHONS = (11, 12, 13)
 OTHER = 'STELLAR_GEN_PYTHON'  # in this variable, where it is set: another Python to install the wheel for
-READY = 'STELLAR_GEN_WHEEL'   # in this one, where it is set: a folder of `tools/wheel_environment.py`, with wheel and environment
+READY = 'STELLAR_GEN_WHEEL'   # in this one, where it is set: a folder of `tools/wheel_environment.py`; OTHER is of no use then
 LESSON = 'tour'  # the one that people run first
 
 

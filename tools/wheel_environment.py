@@ -88,4 +88,7 @@ def main(folder: Path, python: str) -> None:
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]).resolve(), sys.argv[2] if len(sys.argv) > 2 else sys.executable)
+    given = Path(sys.argv[1]).resolve()
+    if given.exists() and any(given.iterdir()):
+        sys.exit(f'{given}: is not empty; name a new folder')
+    main(given, sys.argv[2] if len(sys.argv) > 2 else sys.executable)
